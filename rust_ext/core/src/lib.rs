@@ -1,0 +1,11 @@
+//! Pure logic of the gateway, sans-I/O: bytes in, values and bytes out; clock and randomness are passed in.
+//!
+//! Nothing here opens a socket, starts a thread or reads a clock, so all of it can be fuzzed, property-tested and
+//! simulated from a seed.
+#![forbid(unsafe_code)]
+
+pub mod balance;
+pub mod filter;
+pub mod http1;
+pub mod route;
+pub mod snapshot;
