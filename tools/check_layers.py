@@ -151,7 +151,7 @@ def check_crates(root: Path) -> Iterator[Finding]:
             yield Finding("crate", manifest.relative_to(root).as_posix(), "the crate is missing")
             continue
         for name in sorted(_dependencies(tomllib.loads(manifest.read_text(encoding="utf-8")))):
-            if name in banned or name.startswith("pyo3-") and "pyo3" in banned:
+            if name in banned or (name.startswith("pyo3-") and "pyo3" in banned):
                 yield Finding("crate", manifest.relative_to(root).as_posix(), f"{crate} may never depend on {name}")
     for manifest in sorted((root / "rust_ext").glob("*/Cargo.toml")):
         if manifest.parent.name not in CRATE_NEVER:

@@ -126,7 +126,8 @@ def test_a_planted_crossing_is_found(house: Path, name: str) -> None:
 ALLOWED = {
     "words in comments and strings": (
         "rust_ext/engine/src/pool.rs",
-        RS + '// unsafe tokio\n/* tokio /* unsafe */ tokio */ const A: &str = "unsafe \\" tokio"; const B: char = \'"\';\n'
+        RS
+        + '// unsafe tokio\n/* tokio /* unsafe */ tokio */ const A: &str = "unsafe \\" tokio"; const B: char = \'"\';\n'
         'const C: &str = r#"unsafe " tokio"#;\n',
     ),
     "a lifetime is not a character": (
