@@ -1,0 +1,558 @@
+//! Compiling routes into the table: every match is read and judged, ranked by the rule, then laid out for look-ups.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
+
+use super::host::{self, Host};
+use super::index::{Index, NONE};
+use super::pattern::{self, Segment};
+use super::predicate::{self, HEAD, Methods, Predicates};
+use super::regexes;
+use super::table::{Candidate, CapturePattern, List, Literals, Node, RouteTable, Tree};
+use crate::snapshot::{EncodedSlash, Invalid, Listener, Match, PathMatch, Route};
+
+/// Candidates (hosts of matches of routes) of one table.
+const MAX_CANDIDATES: usize = 1_000_000;
+
+/// A candidate before it has its rank.
+struct Draft {
+    candidate: Candidate,
+    priority: i32,
+    host: Reverse<(u8, usize)>,
+    path: PathRank,
+    /// Fewer first: 0 or 1, then headers, query parameters, 0 or 1.
+    predicates: (Reverse<bool>, Reverse<usize>, Reverse<usize>, Reverse<bool>),
+    head: Reverse<bool>,
+    place: Place,
+    named_methods: u64,
+}
+
+/// The path part of the rule; in the order of the variants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum PathRank {
+    Exact,
+    /// Segment by segment: literal 0, `{name}` 1, `{name:path}` 2.
+    Template(Vec<u8>),
+    Prefix(Reverse<usize>),
+    Regex,
+    None,
+}
+
+/// Which of a node's or tree's lists a candidate stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    End(u32),
+    Rest(u32),
+    Prefix(u32),
+    Regex { tree: u32, regex: u32 },
+    NoPath { tree: u32 },
+}
+
+/// What one match says beside its hosts.
+struct Parsed {
+    path: ParsedPath,
+    pattern: u32,
+    methods: u64,
+    predicates: u32,
+}
+
+enum ParsedPath {
+    Template(Vec<Segment>),
+    Prefix(Vec<Vec<u8>>),
+    Regex(u32),
+    None,
+}
+
+#[derive(Default)]
+struct Growing {
+    children: HashMap<Vec<u8>, u32>,
+    capture: Option<u32>,
+    end: Vec<u32>,
+    rest: Vec<u32>,
+    prefix: Vec<u32>,
+}
+
+#[derive(Default)]
+struct GrowingTree {
+    root: u32,
+    regexes: Vec<u32>,
+    no_path: Vec<u32>,
+}
+
+struct Compiler<'a> {
+    routes: &'a [Route],
+    listeners: &'a [Listener],
+    faults: Vec<Invalid>,
+    methods: Methods,
+    predicates: Vec<Predicates>,
+    predicate_ids: HashMap<String, u32>,
+    patterns: Vec<CapturePattern>,
+    pattern_ids: HashMap<CapturePattern, u32>,
+    regexes: Vec<regex::bytes::Regex>,
+    regex_ids: HashMap<&'a str, u32>,
+    listener_sets: Vec<u64>,
+    set_ids: HashMap<Vec<u64>, u32>,
+    hosts: HashMap<Host, u32>,
+    trees: Vec<GrowingTree>,
+    nodes: Vec<Growing>,
+    drafts: Vec<Draft>,
+}
+
+pub(super) fn table(routes: &[Route], listeners: &[Listener]) -> Result<RouteTable, Vec<Invalid>> {
+    let mut compiler = Compiler {
+        routes,
+        listeners,
+        faults: Vec::new(),
+        methods: Methods::new(),
+        predicates: Vec::new(),
+        predicate_ids: HashMap::new(),
+        patterns: Vec::new(),
+        pattern_ids: HashMap::new(),
+        regexes: Vec::new(),
+        regex_ids: HashMap::new(),
+        listener_sets: Vec::new(),
+        set_ids: HashMap::new(),
+        hosts: HashMap::new(),
+        trees: Vec::new(),
+        nodes: Vec::new(),
+        drafts: Vec::new(),
+    };
+    compiler.read();
+    compiler.rank();
+    compiler.find_conflicts();
+    if compiler.faults.is_empty() { Ok(compiler.lay_out()) } else { Err(compiler.faults) }
+}
+
+impl<'a> Compiler<'a> {
+    fn fault(&mut self, path: String, message: impl Into<String>) {
+        self.faults.push(Invalid::new(path, message));
+    }
+
+    /// Reads every match of every route into drafts and grows the trees.
+    fn read(&mut self) {
+        let every: Vec<usize> = (0..self.listeners.len()).collect();
+        self.listener_set(&every);
+        for (r, route) in self.routes.iter().enumerate() {
+            let (set, keep) = self.listeners_of(r, route);
+            if route.matches.is_empty() {
+                self.fault(format!("routes.{r}.matches"), "a route needs at least one match");
+            }
+            for (m, one) in route.matches.iter().enumerate() {
+                let hosts = self.hosts_of(&format!("routes.{r}.matches.{m}"), one);
+                let Some(parsed) = self.parse(&format!("routes.{r}.matches.{m}"), one, keep) else { continue };
+                if self.drafts.len() + hosts.len() > MAX_CANDIDATES {
+                    let message = format!("too many routes: at most {MAX_CANDIDATES} hosts of matches in all");
+                    return self.fault("routes".into(), message);
+                }
+                for host in hosts {
+                    let draft = self.draft(r, m, one, &parsed, host, set);
+                    self.drafts.push(draft);
+                }
+            }
+        }
+    }
+
+    /// The listeners of a route as a set, and whether one of them keeps `%2F`.
+    fn listeners_of(&mut self, r: usize, route: &Route) -> (u32, bool) {
+        let Some(names) = &route.listeners else {
+            return (0, self.listeners.iter().any(|l| l.encoded_slash == EncodedSlash::Keep));
+        };
+        let mut chosen = Vec::new();
+        if names.is_empty() {
+            self.fault(
+                format!("routes.{r}.listeners"),
+                "an empty list serves nobody: leave it out to serve on every listener",
+            );
+        }
+        for (i, name) in names.iter().enumerate() {
+            match self.listeners.iter().position(|l| l.name == *name) {
+                Some(at) if self.listeners[at].serves.http => chosen.push(at),
+                Some(_) => self.fault(
+                    format!("routes.{r}.listeners.{i}"),
+                    format!("the listener {name:?} does not serve HTTP routes"),
+                ),
+                None => {
+                    let known: Vec<&str> = self.listeners.iter().map(|l| l.name.as_str()).collect();
+                    let message = format!("no listener is named {name:?}; there are: {}", known.join(", "));
+                    self.fault(format!("routes.{r}.listeners.{i}"), message);
+                }
+            }
+        }
+        let keep = chosen.iter().any(|&at| self.listeners[at].encoded_slash == EncodedSlash::Keep);
+        (self.listener_set(&chosen), keep)
+    }
+
+    fn listener_words(&self) -> usize {
+        self.listeners.len().div_ceil(64).max(1)
+    }
+
+    fn listener_set(&mut self, chosen: &[usize]) -> u32 {
+        let mut set = vec![0u64; self.listener_words()];
+        for &at in chosen.iter().filter(|&&at| self.listeners[at].serves.http) {
+            set[at / 64] |= 1 << (at % 64);
+        }
+        let next = self.set_ids.len() as u32;
+        *self.set_ids.entry(set).or_insert_with_key(|set| {
+            self.listener_sets.extend_from_slice(set);
+            next
+        })
+    }
+
+    fn hosts_of(&mut self, at: &str, one: &Match) -> Vec<Host> {
+        if one.hosts.is_empty() {
+            return vec![Host::Any];
+        }
+        let mut hosts = Vec::new();
+        for (i, text) in one.hosts.iter().enumerate() {
+            match host::parse(text) {
+                Ok(host) if !hosts.contains(&host) => hosts.push(host),
+                Ok(_) => {}
+                Err(message) => self.fault(format!("{at}.hosts.{i}"), message),
+            }
+        }
+        hosts
+    }
+
+    /// Everything of a match but its hosts; `None` if any part is at fault.
+    fn parse(&mut self, at: &str, one: &'a Match, keep: bool) -> Option<Parsed> {
+        let before = self.faults.len();
+        let (path, captures) = match self.parse_path(one.path.as_ref(), keep) {
+            Ok(parsed) => parsed,
+            Err(message) => {
+                self.fault(format!("{at}.path"), message);
+                (ParsedPath::None, CapturePattern::Nothing)
+            }
+        };
+        let mut methods = 0;
+        for (i, name) in one.methods.iter().enumerate() {
+            match self.methods.intern(name) {
+                Ok(bit) => methods |= bit,
+                Err(message) => self.fault(format!("{at}.methods.{i}"), message),
+            }
+        }
+        let predicates = self.parse_predicates(at, one);
+        if self.faults.len() > before {
+            return None;
+        }
+        let next = self.patterns.len() as u32;
+        let pattern = *self.pattern_ids.entry(captures).or_insert_with_key(|captures| {
+            self.patterns.push(captures.clone());
+            next
+        });
+        Some(Parsed { path, pattern, methods, predicates })
+    }
+
+    fn parse_path(&mut self, path: Option<&'a PathMatch>, keep: bool) -> Result<(ParsedPath, CapturePattern), String> {
+        Ok(match path {
+            None => (ParsedPath::None, CapturePattern::Nothing),
+            Some(PathMatch::Prefix(text)) => {
+                let segments = pattern::prefix(text, keep)?;
+                let len = segments.iter().map(|s| s.len() + 1).sum::<usize>() as u32;
+                (ParsedPath::Prefix(segments), CapturePattern::Prefix(len))
+            }
+            Some(PathMatch::Path(text)) => {
+                let segments = pattern::template(text, keep)?;
+                let captures: Vec<_> = segments.iter().zip(0..).filter_map(|(s, i)| captured(s, i)).collect();
+                let captures =
+                    if captures.is_empty() { CapturePattern::Nothing } else { CapturePattern::Segments(captures) };
+                (ParsedPath::Template(segments), captures)
+            }
+            Some(PathMatch::Regex(text)) => {
+                let id = match self.regex_ids.get(&**text) {
+                    Some(id) => *id,
+                    None => {
+                        self.regexes.push(regexes::whole(text)?);
+                        let id = self.regexes.len() as u32 - 1;
+                        self.regex_ids.insert(text, id);
+                        id
+                    }
+                };
+                let named = self.regexes[id as usize].capture_names().any(|name| name.is_some());
+                (ParsedPath::Regex(id), if named { CapturePattern::Regex(id) } else { CapturePattern::Nothing })
+            }
+        })
+    }
+
+    /// The number of the match's predicates; equal ones are compiled once.
+    fn parse_predicates(&mut self, at: &str, one: &Match) -> u32 {
+        let Some(identity) = predicate::identity(one) else { return NONE };
+        if let Some(id) = self.predicate_ids.get(&identity) {
+            return *id;
+        }
+        match Predicates::compile(one) {
+            Ok(compiled) => {
+                let id = self.predicates.len() as u32;
+                self.predicates.push(compiled);
+                self.predicate_ids.insert(identity, id);
+                id
+            }
+            Err(faults) => {
+                for (below, message) in faults {
+                    self.fault(format!("{at}.{below}"), message);
+                }
+                NONE
+            }
+        }
+    }
+
+    fn draft(&mut self, r: usize, m: usize, one: &Match, parsed: &Parsed, host: Host, set: u32) -> Draft {
+        let host_rank = match &host {
+            Host::Exact(_) => (2, 0),
+            Host::Wildcard(suffix) => (1, suffix.len()),
+            Host::Any => (0, 0),
+        };
+        let tree = self.tree(host);
+        let (path, place) = self.place(tree, &parsed.path);
+        let regex = if let Place::Regex { regex, .. } = place { regex } else { NONE };
+        Draft {
+            candidate: Candidate {
+                methods: Methods::served(parsed.methods),
+                route: r as u32,
+                of_match: m as u32,
+                listener_set: set,
+                predicates: parsed.predicates,
+                pattern: parsed.pattern,
+                regex,
+            },
+            priority: self.routes[r].priority,
+            host: Reverse(host_rank),
+            path,
+            predicates: (
+                Reverse(parsed.methods != 0),
+                Reverse(one.headers.len()),
+                Reverse(one.query.len()),
+                Reverse(!one.client_ip.is_empty()),
+            ),
+            head: Reverse(parsed.methods & HEAD != 0),
+            place,
+            named_methods: parsed.methods,
+        }
+    }
+
+    fn tree(&mut self, host: Host) -> u32 {
+        let next = self.trees.len() as u32;
+        *self.hosts.entry(host).or_insert_with(|| {
+            self.trees.push(GrowingTree { root: self.nodes.len() as u32, ..GrowingTree::default() });
+            self.nodes.push(Growing::default());
+            next
+        })
+    }
+
+    fn place(&mut self, tree: u32, path: &ParsedPath) -> (PathRank, Place) {
+        let mut node = self.trees[tree as usize].root;
+        match path {
+            ParsedPath::None => (PathRank::None, Place::NoPath { tree }),
+            ParsedPath::Regex(regex) => (PathRank::Regex, Place::Regex { tree, regex: *regex }),
+            ParsedPath::Prefix(segments) => {
+                for segment in segments {
+                    node = self.child(node, Some(segment));
+                }
+                let len = segments.iter().map(|s| s.len() + 1).sum();
+                (PathRank::Prefix(Reverse(len)), Place::Prefix(node))
+            }
+            ParsedPath::Template(segments) => {
+                let shape: Vec<u8> = segments
+                    .iter()
+                    .map(|segment| match segment {
+                        Segment::Literal(_) => 0,
+                        Segment::Capture(_) => 1,
+                        Segment::Rest(_) => 2,
+                    })
+                    .collect();
+                for segment in segments {
+                    match segment {
+                        Segment::Literal(bytes) => node = self.child(node, Some(bytes)),
+                        Segment::Capture(_) => node = self.child(node, None),
+                        Segment::Rest(_) => return (PathRank::Template(shape), Place::Rest(node)),
+                    }
+                }
+                let exact = shape.iter().all(|s| *s == 0);
+                (if exact { PathRank::Exact } else { PathRank::Template(shape) }, Place::End(node))
+            }
+        }
+    }
+
+    /// The node below `node` by a literal, or by a capture.
+    fn child(&mut self, node: u32, literal: Option<&Vec<u8>>) -> u32 {
+        let next = self.nodes.len() as u32;
+        let parent = &mut self.nodes[node as usize];
+        let child = match literal {
+            Some(bytes) => match parent.children.get(bytes) {
+                Some(child) => *child,
+                None => *parent.children.entry(bytes.clone()).or_insert(next),
+            },
+            None => *parent.capture.get_or_insert(next),
+        };
+        if child == next {
+            self.nodes.push(Growing::default());
+        }
+        child
+    }
+
+    /// Sorts the drafts by the rule, so that a candidate's place in the array is its rank.
+    fn rank(&mut self) {
+        let routes = self.routes;
+        let name = |d: &Draft| routes[d.candidate.route as usize].name.as_str();
+        self.drafts.sort_by(|a, b| {
+            b.priority
+                .cmp(&a.priority)
+                .then_with(|| a.host.cmp(&b.host))
+                .then_with(|| a.path.cmp(&b.path))
+                .then_with(|| a.predicates.cmp(&b.predicates))
+                .then_with(|| a.head.cmp(&b.head))
+                .then_with(|| name(a).cmp(name(b)))
+                .then_with(|| match a.candidate.route.cmp(&b.candidate.route) {
+                    Ordering::Equal => a.candidate.of_match.cmp(&b.candidate.of_match),
+                    other => other,
+                })
+        });
+    }
+
+    /// Two routes with the same priority, host, path and predicates, and a method and a listener in common.
+    fn find_conflicts(&mut self) {
+        let mut groups: HashMap<(Place, i32, u32), Vec<usize>> = HashMap::with_capacity(self.drafts.len());
+        let mut pairs = Vec::new();
+        for (at, draft) in self.drafts.iter().enumerate() {
+            let group = groups.entry((draft.place, draft.priority, draft.candidate.predicates)).or_default();
+            let other = group.iter().map(|&other| &self.drafts[other]).find(|other| self.in_conflict(draft, other));
+            if let Some(other) = other {
+                let (a, b) = (draft.candidate.route, other.candidate.route);
+                pairs.push((a.max(b), a.min(b)));
+            } else {
+                group.push(at);
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        for (later, earlier) in pairs {
+            let name = |r: u32| &self.routes[r as usize].name;
+            let message = format!(
+                "the routes {:?} (routes.{earlier}) and {:?} (routes.{later}) match the same requests: \
+                 give one of them a `priority` or a narrower match",
+                name(earlier),
+                name(later)
+            );
+            self.fault(format!("routes.{later}"), message);
+        }
+    }
+
+    fn in_conflict(&self, a: &Draft, b: &Draft) -> bool {
+        let (a, b, x, y) = (&a.candidate, &b.candidate, a.named_methods, b.named_methods);
+        let words = self.listener_words();
+        let set = |id: u32| self.listener_sets[id as usize * words..][..words].iter();
+        a.route != b.route
+            && (x & y != 0 || x == 0 && y == 0)
+            && set(a.listener_set).zip(set(b.listener_set)).any(|(x, y)| x & y != 0)
+    }
+
+    fn lay_out(mut self) -> RouteTable {
+        for (rank, draft) in (0u32..).zip(&self.drafts) {
+            match draft.place {
+                Place::End(node) => self.nodes[node as usize].end.push(rank),
+                Place::Rest(node) => self.nodes[node as usize].rest.push(rank),
+                Place::Prefix(node) => self.nodes[node as usize].prefix.push(rank),
+                Place::Regex { tree, .. } => self.trees[tree as usize].regexes.push(rank),
+                Place::NoPath { tree } => self.trees[tree as usize].no_path.push(rank),
+            }
+        }
+        let mut layout = Layout::default();
+        let nodes = layout.nodes(&self.nodes);
+        let trees = self.trees.iter().map(|tree| layout.tree(tree, &nodes)).collect();
+        let edges = self.nodes.iter().zip(0u32..).filter(|(node, _)| node.children.len() > 1);
+        let edges: Vec<(u32, &[u8], u32)> =
+            edges.flat_map(|(node, id)| node.children.iter().map(move |(key, child)| (id, &key[..], *child))).collect();
+        let hosts: Vec<(u32, &[u8], u32)> = self
+            .hosts
+            .iter()
+            .filter_map(|(host, tree)| match host {
+                Host::Exact(name) => Some((0, &name[..], *tree)),
+                Host::Wildcard(suffix) => Some((1, &suffix[..], *tree)),
+                Host::Any => None,
+            })
+            .collect();
+        let labels = |suffix: &[u8]| memchr::memchr_iter(b'.', suffix).count();
+        RouteTable {
+            wildcard_labels: hosts.iter().filter(|h| h.0 == 1).map(|h| labels(h.1)).max().unwrap_or(0),
+            any_host: self.hosts.get(&Host::Any).copied(),
+            hosts: Index::build(hosts.into_iter()),
+            edges: Index::build(edges.into_iter()),
+            listener_words: self.listener_words(),
+            listeners: self.listeners.len(),
+            listener_sets: self.listener_sets,
+            methods: self.methods,
+            candidates: self.drafts.into_iter().map(|d| d.candidate).collect(),
+            predicates: self.predicates,
+            patterns: self.patterns,
+            regexes: self.regexes,
+            trees,
+            nodes,
+            labels: layout.labels,
+            lists: layout.lists,
+        }
+    }
+}
+
+fn captured(segment: &Segment, number: u32) -> Option<(u32, bool, Box<str>)> {
+    match segment {
+        Segment::Literal(_) => None,
+        Segment::Capture(name) => Some((number, false, name.as_str().into())),
+        Segment::Rest(name) => Some((number, true, name.as_str().into())),
+    }
+}
+
+/// The arrays that nodes and trees point into.
+#[derive(Default)]
+struct Layout {
+    lists: Vec<u32>,
+    labels: Vec<u8>,
+}
+
+impl Layout {
+    fn list(&mut self, ranks: &[u32]) -> List {
+        let start = self.lists.len() as u32;
+        self.lists.extend_from_slice(ranks);
+        List { start, end: self.lists.len() as u32 }
+    }
+
+    fn nodes(&mut self, growing: &[Growing]) -> Vec<Node> {
+        let mut nodes: Vec<Node> = growing.iter().map(|node| self.node(node)).collect();
+        // Children are always made after their parent: from the back, every child is done before its parent.
+        for at in (0..nodes.len()).rev() {
+            let below =
+                growing[at].children.values().chain(&growing[at].capture).map(|child| nodes[*child as usize].best);
+            nodes[at].best = below.chain([nodes[at].best]).min().unwrap_or(NONE);
+        }
+        nodes
+    }
+
+    fn node(&mut self, node: &Growing) -> Node {
+        let literals = match (node.children.len(), node.children.iter().next()) {
+            (1, Some((label, child))) => {
+                let start = self.labels.len() as u32;
+                self.labels.extend_from_slice(label);
+                Literals::One { child: *child, start, end: self.labels.len() as u32 }
+            }
+            (_, None) => Literals::None,
+            _ => Literals::Many,
+        };
+        let own = [&node.end, &node.rest, &node.prefix].into_iter().filter_map(|list| list.first()).min();
+        Node {
+            best: own.copied().unwrap_or(NONE),
+            capture: node.capture.unwrap_or(NONE),
+            literals,
+            end: self.list(&node.end),
+            rest: self.list(&node.rest),
+            prefix: self.list(&node.prefix),
+        }
+    }
+
+    fn tree(&mut self, tree: &GrowingTree, nodes: &[Node]) -> Tree {
+        let own = [&tree.regexes, &tree.no_path].into_iter().filter_map(|list| list.first()).min();
+        Tree {
+            root: tree.root,
+            regexes: self.list(&tree.regexes),
+            no_path: self.list(&tree.no_path),
+            best: own.copied().unwrap_or(NONE).min(nodes[tree.root as usize].best),
+        }
+    }
+}
