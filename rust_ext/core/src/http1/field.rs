@@ -1,0 +1,251 @@
+//! Field lines: `name ":" OWS value OWS CRLF` (RFC 9112 §5), read strictly.
+
+use super::names::{NameWords, mapped_words, recognise, recognise_mapped};
+use super::scan::{is_name_byte, is_token_byte, lower, not_letters, value_end, word};
+use super::{Reason, Span};
+
+/// Which known field a name is. Those from `Host` on need a decision before they are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the field of that name")]
+pub enum FieldKind {
+    /// Any other.
+    Other,
+    Date,
+    ContentType,
+    Authorization,
+    Cookie,
+    Origin,
+    Trailer,
+    SecWebSocketKey,
+    SecWebSocketVersion,
+    SecWebSocketAccept,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    KeepAlive,
+    ProxyConnection,
+    Te,
+    Upgrade,
+    Http2Settings,
+    Expect,
+    /// Never passed on: CGI turns it into `HTTP_PROXY`.
+    Proxy,
+    ProxyAuthorization,
+    ProxyAuthenticate,
+    XRequestId,
+    XForwardedFor,
+    XForwardedProto,
+    XForwardedHost,
+    /// Any other `X-Forwarded-*`.
+    XForwarded,
+    Forwarded,
+    /// `X-Real-IP`, `X-Client-IP`, `True-Client-IP`, `X-Original-URL`, `X-Rewrite-URL`.
+    ClientClaim,
+}
+
+/// One field line of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// As received.
+    pub name: Span,
+    /// Without the white space around it.
+    pub value: Span,
+    /// Which known field it is.
+    pub kind: FieldKind,
+    flags: u8,
+}
+
+/// The line's bytes are exactly `name: value CRLF`.
+const TIDY: u8 = 1;
+/// Named by `Connection`.
+const NAMED: u8 = 2;
+
+impl Field {
+    #[inline]
+    pub(crate) fn tidy(&self) -> bool {
+        self.flags & TIDY != 0
+    }
+
+    #[inline]
+    pub(crate) fn named(&self) -> bool {
+        self.flags & NAMED != 0
+    }
+
+    pub(super) fn name_it(&mut self) {
+        self.flags |= NAMED;
+    }
+
+    /// Tidy, and passed on without a decision.
+    #[inline]
+    pub(crate) fn plain(&self) -> bool {
+        self.flags == TIDY && self.kind < FieldKind::Host
+    }
+
+    /// Offset behind the CRLF of a tidy line.
+    #[inline]
+    pub(crate) fn line_end(&self) -> usize {
+        self.value.end().wrapping_add(2)
+    }
+}
+
+/// A field line as read, before the message judges it.
+pub(super) struct Line {
+    pub field: Field,
+    /// Where the next line begins.
+    pub next: usize,
+    /// The name holds something besides letters, digits and `-`.
+    pub odd: bool,
+}
+
+/// What stands at the beginning of a line.
+pub(super) enum Read {
+    Field(Line),
+    /// The empty line; where the body begins.
+    End(usize),
+    Incomplete,
+    Bad(Reason),
+}
+
+/// What a line end that is not CRLF means; `at` is where the line's content stopped.
+#[inline]
+pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Option<usize>, Reason> {
+    match bytes.get(at..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Ok(Some(at.wrapping_add(2))),
+        [] | [b'\r'] => Ok(None),
+        [b'\r', ..] => Err(Reason::BareCr),
+        [b'\n', ..] => Err(Reason::BareLf),
+        _ => Err(otherwise),
+    }
+}
+
+/// Reads the line that begins at `start`.
+#[inline]
+pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
+    let (colon, words, odd) = match name_end(bytes, start) {
+        Name::Ends { colon, words, odd } => (colon, words, odd),
+        Name::Stops(at) => return no_colon(bytes, start, at),
+    };
+    let len = colon.wrapping_sub(start);
+    if len == 0 {
+        return Read::Bad(Reason::FieldName);
+    }
+    let kind = if odd { FieldKind::Other } else { recognise(len, &words) };
+    let space = bytes.get(colon.wrapping_add(1)) == Some(&b' ');
+    let from = colon.wrapping_add(1).wrapping_add(usize::from(space));
+    let stop = value_end(bytes, from);
+    let next = match line_end(bytes, stop, Reason::FieldValue) {
+        Ok(Some(next)) => next,
+        Ok(None) => return Read::Incomplete,
+        Err(reason) => return Read::Bad(reason),
+    };
+    let mut value = Span::new(from, stop);
+    let mut tidy = space;
+    if blank(bytes, from) || blank(bytes, stop.wrapping_sub(1)) {
+        value = trimmed(bytes, from, stop);
+        tidy = space && value.start as usize == from && value.end() == stop;
+    }
+    let field = Field { name: Span::new(start, colon), value, kind, flags: u8::from(tidy) * TIDY };
+    Read::Field(Line { field, next, odd })
+}
+
+#[inline]
+fn blank(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at), Some(b' ' | b'\t'))
+}
+
+fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> Span {
+    while from < to && blank(bytes, from) {
+        from = from.wrapping_add(1);
+    }
+    while from < to && blank(bytes, to.wrapping_sub(1)) {
+        to = to.wrapping_sub(1);
+    }
+    Span::new(from, to)
+}
+
+enum Name {
+    Ends { colon: usize, words: NameWords, odd: bool },
+    Stops(usize),
+}
+
+/// Finds the colon. Names of up to 24 letters and `-` go by words; the rest by the table.
+#[inline]
+fn name_end(bytes: &[u8], start: usize) -> Name {
+    let mut words = [0; 3];
+    let mut at = start;
+    for slot in &mut words {
+        let Some(w) = word(bytes, at) else { break };
+        let found = not_letters(w);
+        if found == 0 {
+            *slot = lower(w);
+            at = at.wrapping_add(8);
+            continue;
+        }
+        let n = found.trailing_zeros() & !7;
+        *slot = lower(w) & !(u64::MAX << n);
+        at = at.wrapping_add(n as usize / 8);
+        if (w >> n) & 0xff == u64::from(b':') {
+            return Name::Ends { colon: at, words, odd: false };
+        }
+        break;
+    }
+    name_end_by_table(bytes, start, at)
+}
+
+#[cold]
+fn name_end_by_table(bytes: &[u8], start: usize, mut at: usize) -> Name {
+    let mut odd = false;
+    while let Some(&b) = bytes.get(at) {
+        if !is_name_byte(b) {
+            if !is_token_byte(b) {
+                break;
+            }
+            odd = true;
+        }
+        at = at.wrapping_add(1);
+    }
+    // A word may have been passed over before the table took over.
+    match bytes.get(at) {
+        Some(b':') => {
+            let words = mapped_words(bytes.get(start..at).unwrap_or_default()).unwrap_or_default();
+            Name::Ends { colon: at, words, odd }
+        }
+        _ => Name::Stops(at),
+    }
+}
+
+/// The empty line, an incomplete name, or why there is no colon.
+#[cold]
+fn no_colon(bytes: &[u8], start: usize, at: usize) -> Read {
+    match line_end(bytes, at, Reason::FieldName) {
+        Ok(Some(next)) if at == start => Read::End(next),
+        Ok(Some(_)) => Read::Bad(Reason::FieldName),
+        Ok(None) => Read::Incomplete,
+        Err(Reason::FieldName) if blank(bytes, at) => {
+            Read::Bad(if at == start { Reason::LineFolding } else { Reason::SpaceBeforeColon })
+        }
+        Err(reason) => Read::Bad(reason),
+    }
+}
+
+/// Which known field an unusual name is an alias of.
+pub(super) fn alias(bytes: &[u8], name: Span) -> FieldKind {
+    recognise_mapped(name.of(bytes))
+}
+
+/// The values of every field line of that name (lower case), in order.
+pub(super) fn values<'a>(fields: &[Field], bytes: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    fields.iter().filter_map(move |field| {
+        (field.name.len as usize == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name))
+            .then(|| field.value.of(bytes))
+    })
+}
+
+/// The value of the only field line of that kind.
+pub(super) fn only<'a>(fields: &[Field], bytes: &'a [u8], kind: FieldKind) -> Option<&'a [u8]> {
+    let mut of_kind = fields.iter().filter(|field| field.kind == kind);
+    let found = of_kind.next()?;
+    of_kind.next().is_none().then(|| found.value.of(bytes))
+}
