@@ -237,10 +237,9 @@ pub(super) fn alias(bytes: &[u8], name: Span) -> FieldKind {
 
 /// The values of every field line of that name (lower case), in order.
 pub(super) fn values<'a>(fields: &[Field], bytes: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-    fields.iter().filter_map(move |field| {
-        (field.name.len as usize == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name))
-            .then(|| field.value.of(bytes))
-    })
+    let same =
+        move |field: &&Field| field.name.len as usize == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name);
+    fields.iter().filter(same).map(|field| field.value.of(bytes))
 }
 
 /// The value of the only field line of that kind.

@@ -30,7 +30,8 @@ pub struct Request {
     seen: usize,
     /// Field lines read, left-out ones included.
     lines: usize,
-    start: u32,
+    /// Where the first field line begins.
+    fields_start: usize,
     method: Method,
     version: Version,
     form: Form,
@@ -61,7 +62,7 @@ impl Request {
             line: 0,
             seen: 0,
             lines: 0,
-            start: 0,
+            fields_start: 0,
             method: Method::Other,
             version: Version::Http11,
             form: Form::Origin,
@@ -187,7 +188,6 @@ impl Request {
         if line.next > rules.head_bytes {
             return Err(Reason::UriTooLong);
         }
-        self.start = self.line as u32;
         self.method = line.method;
         self.method_span = line.method_span;
         self.version = line.version;
@@ -203,6 +203,7 @@ impl Request {
             self.other_form(bytes)?;
         }
         self.line = line.next;
+        self.fields_start = line.next;
         self.stage = Stage::Fields;
         Ok(true)
     }
@@ -440,14 +441,14 @@ impl Request {
         (asked && version == b"13" && websocket::is_key(key)).then_some(key)
     }
 
-    /// The request line as received, when it may be written again as it stands.
+    /// Where the request line is, when it may be written again as it stands.
     #[inline]
-    pub(crate) fn verbatim_line(&self) -> Option<usize> {
+    pub(crate) fn verbatim_line(&self) -> Option<(usize, usize)> {
         let same = self.form == Form::Origin && self.version == Version::Http11 && !self.raw_path.own;
-        same.then_some(self.start as usize)
+        same.then_some((self.method_span.start as usize, self.fields_start))
     }
 
-    /// Whether `Connection` or an unusual line makes a look at each field needed; see the writer.
+    /// What `Content-Length` said.
     #[inline]
     pub(crate) fn content_length(&self) -> Option<u64> {
         self.meaning.length

@@ -246,4 +246,11 @@ impl Response {
     pub(crate) fn announced_length(&self) -> Option<u64> {
         if self.bodiless() { None } else { self.meaning.length }
     }
+
+    /// Where the status line ends, when it may be written again as it stands.
+    #[inline]
+    pub(crate) fn verbatim_line(&self) -> Option<usize> {
+        let same = self.version == Version::Http11 && self.reason_phrase.start == 13;
+        same.then(|| self.reason_phrase.end().wrapping_add(2))
+    }
 }

@@ -1,0 +1,84 @@
+//! Who the client is, and what its request is called.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::http1::{FieldKind, Request, RequestRules, write};
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The address policies, routes and logs use; `None` on a Unix socket without a believed header.
+    pub ip: Option<IpAddr>,
+    /// The peer is a trusted proxy: its `X-Forwarded-*` are believed and passed on.
+    pub trusted: bool,
+}
+
+/// Resolves the client: the peer, or, where that is trusted, the rightmost address of `X-Forwarded-For` that is not.
+///
+/// The list is read from the right over all its lines; what is not an address ends the reading, and the last trusted
+/// hop stands for the client then.
+pub fn client_address(req: &Request, bytes: &[u8], peer: Option<IpAddr>, rules: &RequestRules) -> Client {
+    let peer = peer.map(|ip| ip.to_canonical());
+    if rules.trusted.is_empty() || !rules.trusts(peer) {
+        return Client { ip: peer, trusted: false };
+    }
+    let mut client = peer;
+    let lines = req.fields().iter().rev().filter(|field| field.kind == FieldKind::XForwardedFor);
+    for member in lines.flat_map(|field| field.value.of(bytes).rsplit(|&b| b == b',')) {
+        let Some(ip) = hop(member) else { break };
+        client = Some(ip);
+        if !rules.trusts(client) {
+            break;
+        }
+    }
+    Client { ip: client, trusted: true }
+}
+
+/// One hop: an address, IPv6 with or without brackets, with or without a port; no zone.
+fn hop(member: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(member).ok()?.trim_matches([' ', '\t']);
+    let ip = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (inner, port) = rest.split_once(']')?;
+            port_or_nothing(port)?;
+            IpAddr::V6(inner.parse::<Ipv6Addr>().ok()?)
+        }
+        None => match text.split_once(':') {
+            Some((v4, port)) if !port.contains(':') => {
+                let ip = v4.parse::<Ipv4Addr>().ok()?;
+                port.parse::<u16>().ok()?;
+                IpAddr::V4(ip)
+            }
+            _ => text.parse::<IpAddr>().ok()?,
+        },
+    };
+    Some(ip.to_canonical())
+}
+
+fn port_or_nothing(text: &str) -> Option<()> {
+    match text.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().is_ok().then_some(()),
+        None => text.is_empty().then_some(()),
+    }
+}
+
+/// The longest request id taken from a client.
+const MAX_ID: usize = 128;
+
+/// The client's only `X-Request-Id` if it is at most 128 safe characters (letters, digits, `-._~+/=:@`), else
+/// `random` in hex.
+pub fn request_id<'a>(req: &'a Request, bytes: &'a [u8], random: u128, buf: &'a mut [u8; 32]) -> &'a [u8] {
+    let mut sent = req.fields().iter().filter(|field| field.kind == FieldKind::XRequestId);
+    if let (Some(field), None) = (sent.next(), sent.next()) {
+        let id = field.value.of(bytes);
+        if !id.is_empty() && id.len() <= MAX_ID && id.iter().all(|&b| is_safe(b)) {
+            return id;
+        }
+    }
+    write::hex32(random, buf);
+    buf
+}
+
+fn is_safe(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&b)
+}

@@ -1,0 +1,18 @@
+//! What changes between the two sides of an exchange (RFC 9110 §7.6): who the client is, which fields are passed on,
+//! and the heads that are written anew from the parsed value.
+
+mod address;
+mod answer;
+mod edits;
+mod request_head;
+mod response_head;
+mod run;
+
+pub use address::{Client, client_address, request_id};
+pub use answer::{Answer, Content, status_phrase, write_answer};
+pub use edits::{CompiledEdits, Edit, EditError};
+pub use request_head::{Outgoing, write_request_head};
+pub use response_head::{Incoming, write_interim_head, write_response_head};
+
+#[cfg(test)]
+mod tests;

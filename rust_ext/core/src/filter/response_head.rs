@@ -1,0 +1,130 @@
+//! The response head for the client, written anew from the parsed response.
+
+use super::edits::{CompiledEdits, Edits, line};
+use super::run::Run;
+use crate::http1::{FieldKind, Response, ResponseFraming, Version, write};
+
+/// What a response head for the client is written from, besides the response.
+#[derive(Clone, Copy)]
+pub struct Incoming<'a> {
+    /// The client's.
+    pub version: Version,
+    /// How the body will be sent to the client: `Chunked` only to 1.1.
+    pub framing: ResponseFraming,
+    /// The client's connection stays open behind this answer.
+    pub keep_alive: bool,
+    /// Goes into `X-Request-Id`; an origin's own is replaced.
+    pub request_id: &'a [u8],
+    /// The protocol switched to: 101 only.
+    pub upgrade: Option<&'a [u8]>,
+    /// The route's changes.
+    pub edits: &'a CompiledEdits,
+}
+
+/// Writes a response head: the origin's fields in their order and bytes, then what the gateway says.
+pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &Incoming<'_>) {
+    let edits = Edits { route: i.edits, hook: &[] };
+    let length = match i.framing {
+        ResponseFraming::Length(length) => Some(length),
+        ResponseFraming::None => res.announced_length(),
+        ResponseFraming::Chunked | ResponseFraming::UntilClose => None,
+    };
+    let mut said_length = false;
+    let free = edits.is_empty();
+    let mut run = begin(out, res, bytes);
+    for field in res.fields() {
+        if !field.plain() || !free {
+            if field.named() || (!free && edits.take_away(field, bytes)) {
+                continue;
+            }
+            match field.kind {
+                FieldKind::ContentLength => {
+                    let value = field.value.of(bytes);
+                    let canonical = value.first() != Some(&b'0') || value.len() == 1;
+                    if length.is_none() || length != res.announced_length() || !canonical {
+                        continue;
+                    }
+                    said_length = true;
+                }
+                kind if !passes(kind) => continue,
+                _ => {}
+            }
+        }
+        run.take(out, bytes, field);
+    }
+    run.flush(out, bytes);
+    if !said_length && let Some(length) = length {
+        out.extend_from_slice(b"Content-Length: ");
+        write::decimal(out, length);
+        out.extend_from_slice(b"\r\n");
+    }
+    if i.framing == ResponseFraming::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if free || !edits.replace(b"x-request-id") {
+        line(out, b"X-Request-Id", i.request_id);
+    }
+    if let Some(protocol) = i.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        line(out, b"Upgrade", protocol);
+    } else {
+        connection(out, i.version, i.keep_alive);
+    }
+    if !free {
+        edits.write(out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `close` or, to HTTP/1.0, `keep-alive`, where it is not the version's own default (RFC 9112 §9.3).
+#[inline]
+pub(super) fn connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    match (keep_alive, version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+}
+
+/// Whether an origin's field of that kind is passed on; framing is decided apart.
+#[inline]
+fn passes(kind: FieldKind) -> bool {
+    use FieldKind as K;
+    !matches!(
+        kind,
+        K::ContentLength
+            | K::TransferEncoding
+            | K::Connection
+            | K::KeepAlive
+            | K::ProxyConnection
+            | K::Te
+            | K::Upgrade
+            | K::XRequestId
+    )
+}
+
+/// Writes an interim head (100, 103) as the origin sent it, without hop-by-hop and framing fields.
+pub fn write_interim_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8]) {
+    let mut run = begin(out, res, bytes);
+    for field in res.fields() {
+        if !field.named() && passes(field.kind) {
+            run.take(out, bytes, field);
+        }
+    }
+    run.flush(out, bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The status line: as received where that is what would be written, else put together.
+#[inline]
+fn begin(out: &mut Vec<u8>, res: &Response, bytes: &[u8]) -> Run {
+    if let Some(to) = res.verbatim_line() {
+        return Run::new(0, to);
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write::status(out, res.status());
+    out.push(b' ');
+    out.extend_from_slice(res.reason_phrase(bytes));
+    out.extend_from_slice(b"\r\n");
+    Run::new(0, 0)
+}

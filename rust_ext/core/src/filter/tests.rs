@@ -1,0 +1,1 @@
+//! Tests of the header filter by attack class.
