@@ -1,0 +1,298 @@
+"""Addresses and names as written in a config: bind addresses, target URLs, hosts, header names, paths."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from fastgate.config.scalars import Kind, nearest_word, refuse
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_METHOD = re.compile(r"[A-Z0-9_-]{1,32}\Z")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and _NAME.match(value):
+        return value
+    refuse(value, "a name of letters, digits, '_', '-' and '.', at most 128")
+
+
+NAME = Kind(
+    _name, "a name of letters, digits, '_', '-' and '.'", {"type": "string", "pattern": _NAME.pattern[:-2] + "$"}
+)
+
+
+def _port(text: str, low: int) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 and low <= int(text) <= 65535 else None
+
+
+BIND_ALLOWED = "ADDRESS:PORT such as 0.0.0.0:8000 or [::]:8000, or unix:/path"
+
+
+def _bind(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 65535:
+        refuse(value, BIND_ALLOWED, nearest=f"127.0.0.1:{value}")
+    if not isinstance(value, str):
+        refuse(value, BIND_ALLOWED, why=_flow_hint(value))
+    if value.startswith("unix:"):
+        return _unix(value, BIND_ALLOWED)
+    host, colon, port_text = value.rpartition(":")
+    port = _port(port_text, 0)
+    if colon and port is not None:
+        if host.startswith("[") and host.endswith("]") and (ip := _ip(host[1:-1])) and ip.version == 6:
+            return f"[{ip}]:{port}"
+        if (ip := _ip(host)) and ip.version == 4:
+            return f"{ip}:{port}"
+    refuse(value, BIND_ALLOWED, nearest=_nearest_bind(value, host, port_text))
+
+
+def _flow_hint(value: object) -> str | None:
+    return "put the value in quotes" if isinstance(value, (list, dict)) else None
+
+
+def _nearest_bind(value: str, host: str, port: str) -> str | None:
+    if value.isdecimal() and _port(value, 0) is not None:
+        return f"127.0.0.1:{value}"
+    if (ip := _ip(value)) is not None:
+        return f"[{value}]:8000" if ip.version == 6 else f"{value}:8000"
+    if _port(port, 0) is None:
+        return None
+    host = host.removeprefix("http://").removeprefix("tcp://")
+    if host in ("", "*"):
+        return f"0.0.0.0:{port}"
+    if host == "localhost":
+        return f"127.0.0.1:{port}"
+    ip = _ip(host)
+    return None if ip is None else f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text) if "%" not in text else None
+    except ValueError:
+        return None
+
+
+def _unix(value: str, allowed: str) -> str:
+    path = value.removeprefix("unix:")
+    if path.startswith("//"):
+        path = path[1:] if path.startswith("///") is False else path[2:]
+        refuse(value, allowed, nearest=f"unix:{path}")
+    if not path.startswith("/"):
+        refuse(value, allowed, why="the path of a Unix socket is absolute")
+    if len(path.encode()) > 107 or "\0" in path:
+        refuse(value, allowed, why="the path of a Unix socket has at most 107 bytes")
+    return value
+
+
+BIND = Kind(_bind, BIND_ALLOWED, {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed target URL: exactly one of ip, name and unix is set."""
+
+    ip: str | None
+    name: str | None
+    unix: str | None
+    port: int
+    authority: str
+    link_local: bool
+
+
+TARGET_ALLOWED = "http://HOST[:PORT] or unix:/path"
+
+
+def parse_target(value: Any) -> Target:
+    """Parses a target URL; raises a refusal that names what is allowed."""
+    if not isinstance(value, str):
+        refuse(value, TARGET_ALLOWED)
+    if value.startswith("unix:"):
+        return Target(None, None, _unix(value, TARGET_ALLOWED).removeprefix("unix:"), 0, "localhost", False)
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        host, _, port = value.partition(":")
+        nearest = f"http://{value}" if _host(host) and (not port or _port(port, 1)) else None
+        refuse(value, TARGET_ALLOWED, nearest=nearest, why="the scheme is missing" if nearest else None)
+    if scheme.lower() == "https":
+        refuse(value, TARGET_ALLOWED, why="https to a target is not in this version")
+    if scheme != "http":
+        nearest = f"http://{rest}" if scheme.lower() == "http" or nearest_word(scheme, ["http"]) else None
+        refuse(value, TARGET_ALLOWED, nearest=nearest)
+    end = next((i for i, c in enumerate(rest) if c in "/?#"), len(rest))
+    if end < len(rest) and rest[end:] != "/":
+        what = f"a target has no path; write it as rewrite: {{replace: {rest[end:]}}}"
+        refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why=what)
+    if end < len(rest):
+        refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why="without the '/' at the end")
+    if "@" in rest:
+        refuse(value, TARGET_ALLOWED, why="a target has no user name")
+    return _host_port(value, rest)
+
+
+def _host_port(value: str, rest: str) -> Target:
+    host, colon, port_text = rest.rpartition(":") if not rest.endswith("]") and ":" in rest else (rest, "", "")
+    port = _port(port_text, 1) if colon else 80
+    if port is None:
+        refuse(value, TARGET_ALLOWED, why="a port is 1 to 65535")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    ip = _ip(bare)
+    suffix = "" if port == 80 else f":{port}"
+    if ip is not None:
+        if (ip.version == 6) != (bare is not host):
+            refuse(value, TARGET_ALLOWED, nearest=f"http://[{bare}]{suffix}" if ip.version == 6 else None)
+        shown = f"[{ip}]" if ip.version == 6 else str(ip)
+        mapped = getattr(ip, "ipv4_mapped", None) or ip
+        return Target(str(ip), None, None, port, shown + suffix, mapped.is_link_local)
+    if ":" in host and _ip(rest) is not None:
+        refuse(value, TARGET_ALLOWED, nearest=f"http://[{rest}]:80", why="an IPv6 address stands in brackets")
+    name = _host(host)
+    if name is None or name.rsplit(".", 1)[-1].isdecimal():
+        refuse(value, TARGET_ALLOWED, why="not a host name or address")
+    return Target(None, name, None, port, name + suffix, False)
+
+
+def _host(text: str) -> str | None:
+    bare = text.removesuffix(".")
+    good = 0 < len(bare) <= 253 and all(_LABEL.match(label) for label in bare.split("."))
+    return bare.lower() if good else None
+
+
+def _target(value: Any) -> str:
+    parse_target(value)
+    return str(value)
+
+
+TARGET = Kind(_target, TARGET_ALLOWED, {"type": "string"})
+
+HOST_ALLOWED = "a host name such as api.example.com, or *.example.org for every name under it"
+
+
+def _host_pattern(value: Any) -> str:
+    if not isinstance(value, str):
+        refuse(value, HOST_ALLOWED, why=_flow_hint(value))
+    bare = value[2:] if value.startswith("*.") else value
+    if bare.startswith("[") and bare.endswith("]") and (ip := _ip(bare[1:-1])):
+        return f"[{ip}]"
+    if _host(bare):
+        return value.lower().removesuffix(".")
+    refuse(value, HOST_ALLOWED, nearest=_nearest_host(value))
+
+
+def _nearest_host(value: str) -> str | None:
+    stripped = value.split("://", 1)[-1].split("/", 1)[0]
+    host, colon, port = stripped.rpartition(":")
+    stripped = host if colon and port.isdecimal() else stripped
+    if not stripped.isascii():
+        try:
+            stripped = stripped.encode("idna").decode("ascii")
+        except UnicodeError:
+            return None
+    if stripped.startswith(".") and _host(stripped[1:]):
+        stripped = f"*{stripped}"
+    return stripped if stripped != value and _host(stripped.removeprefix("*.")) else None
+
+
+HOST_PATTERN = Kind(_host_pattern, HOST_ALLOWED, {"type": "string"})
+
+
+def _host_policy(value: Any) -> str:
+    if isinstance(value, str) and value in ("keep", "target"):
+        return value
+    if isinstance(value, str):
+        host, _, port = value.partition(":")
+        if _host(host) and (not port or _port(port, 1)):
+            return value.lower()
+    refuse(value, "keep, target or a host name")
+
+
+HOST_POLICY = Kind(_host_policy, "keep, target or a host name", {"type": "string"})
+
+
+def _cidr(value: Any) -> str:
+    allowed = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32"
+    if not isinstance(value, str) or "%" in value:
+        refuse(value, allowed)
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    try:
+        nearest = str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        refuse(value, allowed)
+    refuse(value, allowed, nearest=nearest, why="bits are set behind the mask")
+
+
+CIDR = Kind(_cidr, "an address or a network such as 10.0.0.0/8", {"type": "string"})
+
+
+def _method(value: Any) -> str:
+    allowed = f"a method in upper case such as {', '.join(_METHODS)}"
+    if not isinstance(value, str):
+        refuse(value, allowed)
+    if value in ("CONNECT", "TRACE"):
+        refuse(value, allowed, why=f"{value} is always refused")
+    if not _METHOD.match(value):
+        upper = value.upper()
+        refuse(value, allowed, nearest=upper if _METHOD.match(upper) else None)
+    if value not in _METHODS and (near := nearest_word(value, _METHODS)) and len(value) <= len(near):
+        refuse(value, allowed, nearest=near)
+    return str(value)
+
+
+METHOD = Kind(_method, "a method in upper case", {"type": "string", "pattern": "^[A-Z0-9_-]{1,32}$"})
+
+
+def _header_name(value: Any) -> str:
+    allowed = "a header name: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2)"
+    if isinstance(value, str) and _TOKEN.match(value) and len(value) <= 256:
+        return str(value)
+    nearest = value.strip().rstrip(":").replace(" ", "-") if isinstance(value, str) else None
+    refuse(value, allowed, nearest=nearest if nearest and _TOKEN.match(nearest) else None)
+
+
+HEADER_NAME = Kind(_header_name, "a header name (RFC 9110 §5.6.2)", {"type": "string"})
+
+
+def _header_value(value: Any) -> str:
+    allowed = "a header value: text without line breaks and control characters (RFC 9110 §5.5)"
+    if isinstance(value, (bool, int, float)):
+        refuse(value, allowed, why="put it in quotes")
+    if not isinstance(value, str):
+        refuse(value, allowed)
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in value):
+        refuse(value, allowed)
+    if value != value.strip(" \t"):
+        refuse(value, allowed, nearest=value.strip(" \t"), why="blanks at the ends")
+    return str(value)
+
+
+HEADER_VALUE = Kind(_header_value, "a header value (RFC 9110 §5.5)", {"type": "string"})
+
+
+def _path(value: Any) -> str:
+    allowed = "a path that begins with '/'"
+    if not isinstance(value, str):
+        refuse(value, allowed, why=_flow_hint(value))
+    for sign, what in (("?", "a query is matched with `query`"), ("#", "a fragment is never sent")):
+        if sign in value:
+            refuse(value, f"{allowed}, without '{sign}'", nearest=value.split(sign, 1)[0] or None, why=what)
+    if not value.startswith("/"):
+        plain = "://" not in value and "*" not in value
+        refuse(value, allowed, nearest=f"/{value}" if plain and value else None)
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        refuse(value, f"{allowed}, without control characters")
+    if "*" in value:
+        near = value.replace("/**", "/*").removesuffix("/*")
+        star = "`prefix` matches everything below it, and a template has {name} or {rest:path}"
+        refuse(value, allowed, nearest=near if near and "*" not in near else None, why=f"'*' is not a wildcard: {star}")
+    return str(value)
+
+
+PATH = Kind(_path, "a path that begins with '/'", {"type": "string", "pattern": "^/"})

@@ -1,0 +1,220 @@
+"""From what is wrong to what is said: drafts by path, sentences, nearest words, and their lines and columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import Tag, ValidationError
+from pydantic.fields import FieldInfo
+
+from fastgate.config.models import Config, Model
+from fastgate.config.scalars import REFUSED, Kind, nearest_word, shown
+from fastgate.config.secrets import SecretKind
+from fastgate.config.source import KeyPath, Source
+from fastgate.errors import Finding
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A finding before it has a place: `{0}` in the message stands for the place of `others[0]`."""
+
+    path: KeyPath
+    message: str
+    at: Literal["key", "value"] = "value"
+    severity: Literal["error", "warning"] = "error"
+    found: str | None = None
+    allowed: str | None = None
+    nearest: str | None = None
+    others: tuple[KeyPath, ...] = ()
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as people write it; a key with a dot or a blank in it stands in quotes."""
+    return ".".join(part if isinstance(part, str) and _PLAIN_KEY.match(part) else _odd(part) for part in path)
+
+
+def _odd(part: str | int) -> str:
+    return str(part) if isinstance(part, int) else shown(part)
+
+
+def wrong_value(
+    path: KeyPath, found: object, allowed: str, *, nearest: object = None, why: str | None = None, secret: bool = False
+) -> Draft:
+    """The sentence for a value that is not allowed."""
+    said = str(found) if secret else shown(found)
+    message = f"found {said}"
+    if why:
+        message += f": {why}"
+    hint = _hint(nearest)
+    message += f"; {hint}allowed: {allowed}" if hint else f"; allowed: {allowed}"
+    at: Literal["key", "value"] = "key" if isinstance(found, (dict, type(None))) else "value"
+    return Draft(path, message, at, found=said, allowed=allowed, nearest=None if nearest is None else str(nearest))
+
+
+def unknown_key(path: KeyPath, allowed: Sequence[str]) -> Draft:
+    """The sentence for a key that is not in the model."""
+    words = ", ".join(sorted(allowed))
+    nearest = nearest_word(str(path[-1]), allowed)
+    message = f"unknown key; {_hint(nearest)}allowed: {words}"
+    return Draft(path, message, "key", found=str(path[-1]), allowed=words, nearest=nearest)
+
+
+def _hint(nearest: object) -> str:
+    if nearest is None:
+        return ""
+    word = str(nearest)
+    return f"did you mean {word}? " if word.startswith(('"', "[")) else f'did you mean "{word}"? '
+
+
+def place(drafts: Sequence[Draft], sources: Sequence[Source]) -> list[Finding]:
+    """Gives each draft the file, line and column of the source that wrote it (the last one that has the path)."""
+    owners = {path: _owner(path, sources) for d in drafts for path in (d.path, *d.others)}
+    places = {}
+    for source in sources:
+        mine = [path for path, owner in owners.items() if owner is source]
+        if mine:
+            places.update(source.places(mine))
+    findings = []
+    for draft in drafts:
+        owner = owners[draft.path]
+        spot = places.get(draft.path)
+        missing = owner is None or owner.depth(draft.path) < len(draft.path)
+        line, column = (spot.key if draft.at == "key" or missing else spot.value) if spot else (None, None)
+        message = draft.message
+        for number, other in enumerate(draft.others):
+            there, theirs = owners[other], places.get(other)
+            where = f"line {theirs.key[0]}" if theirs and theirs.key[0] else "elsewhere"
+            if there is not None and there is not owner:
+                where = f"{there.name}, {where}"
+            message = message.replace(f"{{{number}}}", where)
+        name = owner.name if owner else ""
+        details = (draft.severity, draft.found, draft.allowed, draft.nearest)
+        findings.append(Finding(message, dotted(draft.path), name, line, column, *details))
+    return findings
+
+
+def _owner(path: KeyPath, sources: Sequence[Source]) -> Source | None:
+    best, deepest = (sources[-1] if len(sources) == 1 else None), -1 if len(sources) != 1 else 0
+    for source in sources:
+        depth = source.depth(path)
+        if depth >= deepest:
+            best, deepest = source, depth
+    return best
+
+
+def from_pydantic(error: ValidationError) -> list[Draft]:
+    """One draft for each fault; a missing key whose misspelling was found is not said twice."""
+    drafts: list[Draft] = []
+    missing: list[tuple[KeyPath, Draft]] = []
+    for item in error.errors(include_url=False):
+        loc = item["loc"]
+        path = tuple(part for part in loc if not (isinstance(part, str) and part.startswith("<")) and part != "[key]")
+        kind, context, found = item["type"], item.get("ctx", {}), item["input"]
+        if kind == "extra_forbidden":
+            drafts.append(unknown_key(path, fields_of(loc[:-1])))
+        elif kind == "missing":
+            allowed = allowed_at(loc)
+            message = "missing" + (f"; allowed: {allowed}" if allowed else "")
+            missing.append((path, Draft(path, message, "key", allowed=allowed)))
+        elif kind == REFUSED:
+            details = {"nearest": context["nearest"], "why": context["why"], "secret": context["found"] == "a literal"}
+            draft = wrong_value(path, context["found"], context["allowed"], **details)
+            drafts.append(replace(draft, at="key") if loc[-1] == "[key]" else draft)
+        elif kind == "list_type":
+            nearest = f"[{found}]" if isinstance(found, (str, int)) else None
+            drafts.append(wrong_value(path, found, "a list", nearest=nearest))
+        elif kind in ("model_type", "dict_type"):
+            names = fields_of(loc)
+            allowed = f"a mapping with {', '.join(sorted(names))}" if names else "a mapping of names"
+            drafts.append(wrong_value(path, found, allowed))
+        else:
+            drafts.append(wrong_value(path, found, item["msg"]))
+    meant = {(*d.path[:-1], d.nearest) for d in drafts if d.at == "key" and d.nearest and d.path}
+    drafts.extend(draft for path, draft in missing if path not in meant)
+    return drafts
+
+
+def fields_of(loc: Sequence[str | int]) -> list[str]:
+    """The keys allowed where an error is; empty where it is not a model."""
+    return next((names(option) for option in _options(_type_at(tuple(loc))) if _is_model(option)), [])
+
+
+def allowed_at(loc: Sequence[str | int]) -> str | None:
+    """What is allowed as the value of a key."""
+    annotation = _type_at(tuple(loc))
+    for option in _walk(annotation):
+        if isinstance(option, (Kind, SecretKind)):
+            return option.allowed
+    return next((f"a mapping with {', '.join(sorted(names(o)))}" for o in _options(annotation) if _is_model(o)), None)
+
+
+@cache
+def names(model: type[Model]) -> list[str]:
+    """The keys of a model, as written."""
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _is_model(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, Model)
+
+
+@cache
+def _type_at(loc: tuple[str | int, ...]) -> Any:
+    if not loc:
+        return Config
+    return _child(_type_at(loc[:-1]), loc[-1])
+
+
+def _child(annotation: Any, part: str | int) -> Any:
+    if isinstance(part, str) and part.startswith("<"):
+        return next((o for o in _arms(annotation) if Tag(part) in getattr(o, "__metadata__", ())), None)
+    for option in _options(annotation):
+        if _is_model(option):
+            info = _field(option, part)
+            if info is not None:
+                return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        elif get_origin(option) is dict:
+            return get_args(option)[1]
+        elif get_origin(option) is list and isinstance(part, int):
+            return get_args(option)[0]
+    return None
+
+
+def _field(model: type[Model], name: str | int) -> FieldInfo | None:
+    found = model.model_fields.get(str(name))
+    return found or next((info for info in model.model_fields.values() if info.alias == name), None)
+
+
+def _arms(annotation: Any) -> list[Any]:
+    """The members of a union that carry tags."""
+    if get_origin(annotation) is Annotated and not any(isinstance(m, Tag) for m in annotation.__metadata__):
+        return _arms(get_args(annotation)[0])
+    origin = get_origin(annotation)
+    if origin is Union or type(annotation).__name__ == "UnionType":
+        return [arm for member in get_args(annotation) for arm in _arms(member)]
+    return [annotation]
+
+
+def _options(annotation: Any) -> list[Any]:
+    """Plain types an annotation may be, without Annotated, unions and None."""
+    if get_origin(annotation) is Annotated:
+        return _options(get_args(annotation)[0])
+    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
+        return [option for arg in get_args(annotation) for option in _options(arg)]
+    return [] if annotation is type(None) or annotation is None else [annotation]
+
+
+def _walk(annotation: Any) -> list[Any]:
+    """Metadata of an annotation and of the members of a union, from outside in."""
+    if get_origin(annotation) is Annotated:
+        inner, *rest = get_args(annotation)
+        return [*rest, *_walk(inner)]
+    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
+        return [item for arg in get_args(annotation) for item in _walk(arg)]
+    return []

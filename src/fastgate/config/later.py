@@ -1,0 +1,85 @@
+"""Warnings: keys of a later version, and what their absence means."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from fastgate.config.findings import Draft
+from fastgate.config.models import Config, Model
+from fastgate.config.models.services import Service, Target
+from fastgate.config.source import KeyPath
+
+_MEANING = {
+    "auth": "requests pass WITHOUT AUTHENTICATION",
+    "require": "requests pass WITHOUT THIS AUTHORISATION",
+    "limits": "requests pass WITHOUT THESE RATE LIMITS",
+    "concurrency": "requests pass WITHOUT THIS LIMIT",
+    "ip": "requests from EVERY ADDRESS pass",
+    "cors": "cross-origin rules are NOT APPLIED",
+    "csrf": "requests pass WITHOUT THIS PROTECTION",
+    "security_headers": "answers go out WITHOUT THESE HEADERS",
+    "tenant": "requests pass WITHOUT THIS CHECK",
+}
+LISTENER_OFF = ("tls", "redirect", "proxy_protocol")
+
+
+def warnings(config: Config) -> list[Draft]:
+    """One warning for each key in use that this version does not read yet."""
+    drafts: list[Draft] = []
+    _model(config, (), drafts)
+    for name, listener in config.listeners.items():
+        _model(listener, ("listeners", name), drafts)
+    for name, service in config.services.items():
+        _model(service, ("services", name), drafts)
+        _balance(service, ("services", name), drafts)
+        if service.policies is not None:
+            _model(service.policies, ("services", name, "policies"), drafts)
+    for name, route in config.routes.items():
+        _model(route, ("routes", name), drafts)
+        if route.policies is not None:
+            _model(route.policies, ("routes", name, "policies"), drafts)
+    if config.policies is not None:
+        _model(config.policies, ("policies",), drafts)
+    if config.logs is not None:
+        _model(config.logs, ("logs",), drafts)
+    return drafts
+
+
+@cache
+def _later(model: type[Model]) -> dict[str, str]:
+    """The keys of a model that a later version reads, and how strongly to say so."""
+    marks: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and "x-later" in extra:
+            marks[name] = str(extra["x-later"])
+    return marks
+
+
+def _model(model: Model, path: KeyPath, drafts: list[Draft]) -> None:
+    marks = _later(type(model))
+    for name in sorted(model.model_fields_set & marks.keys()):
+        value: Any = getattr(model, name)
+        if value is None or value is False:
+            continue
+        message = "not in this version, ignored"
+        if path[:1] == ("listeners",) and name in LISTENER_OFF:
+            message = "not in this version; this listener is NOT OPENED, so that nothing is served without it"
+        elif path[:1] == ("services",) and name == "tls":
+            message = "not in this version, ignored: targets are reached in cleartext"
+        elif marks[name] == "security":
+            message = f"not in this version, ignored: {_MEANING[name]}"
+        drafts.append(Draft((*path, name), message, "key", "warning", found=name))
+
+
+def _balance(service: Service, path: KeyPath, drafts: list[Draft]) -> None:
+    if service.balance != "round_robin":
+        message = f"{service.balance} is not in this version, ignored: round_robin is used"
+        drafts.append(
+            Draft((*path, "balance"), message, "value", "warning", found=service.balance, nearest="round_robin")
+        )
+    for number, target in enumerate(service.targets):
+        if isinstance(target, Target) and target.weight != 1:
+            message = "not in this version, ignored: every target gets the same share"
+            drafts.append(Draft((*path, "targets", number, "weight"), message, "key", "warning"))

@@ -1,0 +1,111 @@
+"""What every model shares: strictness, one doc line a field, marks for keys of a later version, unions by shape."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from fastgate.config import addresses, scalars
+from fastgate.config.secrets import SECRET, Secret
+
+__all__ = [
+    "Bind",
+    "ByteRate",
+    "Cidr",
+    "Duration",
+    "Flag",
+    "HeaderName",
+    "HeaderValue",
+    "HostPattern",
+    "HostPolicy",
+    "Model",
+    "Name",
+    "OneOrMany",
+    "OrOff",
+    "PathText",
+    "Percent",
+    "Rate",
+    "SecretText",
+    "Size",
+    "TargetUrl",
+    "Text",
+    "TextOrMap",
+    "field",
+]
+
+# A key of a later version. "plain": ignoring it changes comfort only; "security": ignoring it leaves a door open.
+Later = Literal["plain", "security"]
+
+
+class Model(BaseModel):
+    """A mapping of the config: unknown keys are errors, nothing is coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
+
+
+def field(doc: str, default: Any = None, *, later: Later | None = None, required: bool = False) -> Any:
+    """A field: its one doc line, its default, and whether a later version will read it."""
+    extra = {"x-later": later} if later else None
+    if required:
+        return Field(description=doc, json_schema_extra=extra)
+    if isinstance(default, (list, dict)):
+        return Field(default_factory=lambda: type(default)(default), description=doc, json_schema_extra=extra)
+    return Field(default, description=doc, json_schema_extra=extra)
+
+
+def _list_or_item(value: Any) -> str:
+    return "<list>" if isinstance(value, list) else "<item>"
+
+
+Text = Annotated[str, scalars.text()]
+Flag = Annotated[bool, scalars.FLAG]
+Name = Annotated[str, addresses.NAME]
+Duration = Annotated[int, scalars.duration()]
+Size = Annotated[int, scalars.size()]
+ByteRate = Annotated[int, scalars.BYTE_RATE]
+Rate = Annotated[tuple[int, int], scalars.RATE]
+Percent = Annotated[float, scalars.PERCENT]
+Bind = Annotated[str, addresses.BIND]
+TargetUrl = Annotated[str, addresses.TARGET]
+Cidr = Annotated[str, addresses.CIDR]
+HeaderName = Annotated[str, addresses.HEADER_NAME]
+HeaderValue = Annotated[str, addresses.HEADER_VALUE]
+HostPattern = Annotated[str, addresses.HOST_PATTERN]
+HostPolicy = Annotated[str, addresses.HOST_POLICY]
+PathText = Annotated[str, addresses.PATH]
+SecretText = Annotated[Secret, SECRET]
+
+_OFF = Annotated[Literal[False], Tag("<off>")]
+
+
+def _map_or_off(value: Any) -> str:
+    return "<off>" if value is False else "<map>"
+
+
+def _text_or_map(value: Any) -> str:
+    return "<map>" if isinstance(value, (dict, BaseModel)) else "<text>"
+
+
+class OneOrMany:
+    """`OneOrMany[T]`: one T, or a list of them."""
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return Annotated[
+            Annotated[item, Tag("<item>")] | Annotated[list[item], Tag("<list>")], Discriminator(_list_or_item)
+        ]
+
+
+class OrOff:
+    """`OrOff[T]`: a mapping, or `false` to switch it off."""
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return Annotated[Annotated[item, Tag("<map>")] | _OFF, Discriminator(_map_or_off)]
+
+
+class TextOrMap:
+    """`TextOrMap[S, T]`: the short form as text, or the long one as a mapping."""
+
+    def __class_getitem__(cls, items: tuple[Any, Any]) -> Any:
+        short, long = items
+        return Annotated[Annotated[short, Tag("<text>")] | Annotated[long, Tag("<map>")], Discriminator(_text_or_map)]

@@ -1,0 +1,163 @@
+"""Top-level keys of the process: limits, shutdown, logs, admin, metrics, control, store, consumers, realtime."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastgate.config.models.base import (
+    Bind,
+    ByteRate,
+    Duration,
+    HeaderName,
+    Model,
+    Name,
+    OrOff,
+    PathText,
+    Rate,
+    SecretText,
+    Text,
+    field,
+)
+from fastgate.config.models.policies import Limit, Policies
+from fastgate.config.scalars import choice, duration, fraction, size, whole
+
+
+class Limits(Model):
+    """Ceilings of the process."""
+
+    max_connections: Annotated[int, whole(1, 10_000_000)] = field("Client connections open at once.", 120_000)
+    headers: Annotated[int, size(1024, 1 << 20)] = field("Bytes of a request head, request line included.", 32 * 1024)
+    header_count: Annotated[int, whole(1, 1000)] = field("Field lines of a request head.", 100)
+    uri: Annotated[int, size(64, 1 << 20)] = field("Bytes of a request target.", 8 * 1024)
+    header_timeout: Annotated[int, duration(100)] = field("Time a client has for a whole head.", 10_000)
+    write_stall: Annotated[int, duration(100)] = field(
+        "Time without progress after which a peer that does not read is dropped.", 30_000
+    )
+    body_min_rate: ByteRate = field("Rate below which a request body is too slow, after 10 s; 0 for none.", 100)
+    connection_age: Annotated[int, duration(1000)] = field(
+        "Age at which a keep-alive connection is closed with an answer.", 3_600_000
+    )
+    accept_rate: Rate | None = field("Accepted connections, each worker; no limit unless given.")
+
+
+class Shutdown(Model):
+    """How the process ends."""
+
+    notice: Duration = field("Time between readiness going down and the listeners closing.", 0)
+    limit: Duration = field("Time in-flight requests have before they are cut.", 30_000)
+
+
+class AccessLog(Model):
+    """The access log."""
+
+    to: Text = field("stdout, syslog, or the path of a file.", "stdout")
+    format: Text = field("json, combined, or a template.", "json")
+    sample: Annotated[float, fraction(0, 1)] = field("The share of requests that is logged.", 1.0)
+
+
+class AuditLog(Model):
+    """The audit log."""
+
+    to: Text = field("stdout, syslog, or the path of a file.", "stdout")
+
+
+class Redact(Model):
+    """What no log may show."""
+
+    query: list[Text] = field("Query parameters.", [])
+    headers: list[HeaderName] = field("Headers.", [])
+
+
+class Logs(Model):
+    """Logs."""
+
+    access: OrOff[AccessLog] | None = field("The access log; off unless given.", later="plain")  # type: ignore[valid-type]
+    level: (
+        Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] | None
+    ) = field("The least important messages of the diagnostic log.", later="plain")
+    audit: AuditLog | None = field("The audit log.", later="plain")
+    redact: Redact | None = field("What no log may show.", later="plain")
+
+
+class Admin(Model):
+    """The admin listener."""
+
+    bind: Bind = field("Its address.", "127.0.0.1:8002")
+    auth: Any = field("Who may use it.")
+
+
+class Metrics(Model):
+    """The metrics listener."""
+
+    bind: Bind = field("Its address.", "127.0.0.1:8003")
+
+
+class Control(Model):
+    """The control socket."""
+
+    socket: Text = field("Its path.", required=True)
+
+
+class Store(Model):
+    """State shared between processes."""
+
+    url: Text = field("redis://HOST:PORT/DB.", required=True)
+    password: SecretText | None = field("Its password, as a reference.")
+
+
+class ConsumerKey(Model):
+    """One API key of a consumer."""
+
+    hash: Text = field("sha256:HEX of the key.", required=True)
+    expires: Text | None = field("When it ends, RFC 3339.")
+
+
+class Consumer(Model):
+    """Someone who uses the gateway."""
+
+    groups: list[Name] = field("Groups.", [])
+    api_keys: dict[Name, ConsumerKey] = field("API keys by name.", {})
+    limits: dict[Name, Limit] = field("Rates, each replacing the same-named one.", {})
+    policies: Policies | None = field("Policies of this consumer.")
+
+
+class Queue(Model):
+    """What a subscriber that does not read may have waiting."""
+
+    bytes: Annotated[int, size(1024, 1 << 30)] = field("Bytes.", 1 << 20)
+    when_full: Text = field("What happens then.", "disconnect")
+
+
+class Endpoint(Model):
+    """One place subscribers connect to."""
+
+    path: PathText = field("The path, exact or a template.", required=True)
+    channels: list[Text] = field("Channels, as templates over the captures.", [])
+    source: Annotated[Literal["redis", "local"], choice("redis", "local")] = field(
+        "Where publications come from.", "local"
+    )
+    format: Annotated[Literal["json", "text", "binary"], choice("json", "text", "binary")] = field(
+        "What is sent.", "json"
+    )
+    transport: list[Annotated[Literal["websocket", "sse"], choice("websocket", "sse")]] = field(
+        "How subscribers connect.", ["websocket", "sse"]
+    )
+    wrap: Any = field("An envelope around each publication.")
+    publish: Any = field("Who may publish from here.")
+    max_members: Annotated[int, whole(1, 10_000_000)] | None = field("Subscribers of one channel.")
+    queue: Queue | None = field("What a subscriber that does not read may have waiting.")
+    origins: list[Text] | None = field("Origins allowed.")
+    policies: Policies | None = field("Policies of this endpoint.")
+    listeners: list[Name] | None = field("The listeners that serve it.")
+
+
+class Realtime(Model):
+    """The hub."""
+
+    endpoints: dict[Name, Endpoint] = field("Endpoints by name.", {})
+    namespaces: dict[str, Any] = field("Kinds of channels.", {})
+    tokens: Any = field("Tokens for subscribers.")
+    api_keys: Any = field("Keys of publishers.")
+
+
+__all__ = ["Admin", "Consumer", "Control", "Limits", "Logs", "Metrics", "Realtime", "Shutdown", "Store"]

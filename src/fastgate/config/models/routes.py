@@ -1,0 +1,125 @@
+"""`routes`: which request goes where, and what happens to it on the way."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastgate.config import addresses
+from fastgate.config.models.base import (
+    Cidr,
+    Flag,
+    HeaderName,
+    HeaderValue,
+    HostPattern,
+    HostPolicy,
+    Model,
+    Name,
+    OneOrMany,
+    PathText,
+    Size,
+    TargetUrl,
+    Text,
+    TextOrMap,
+    field,
+)
+from fastgate.config.models.policies import Policies
+from fastgate.config.models.services import Retries, Timeouts
+from fastgate.config.scalars import Kind, Substituted, choice, fraction, refuse, size, text, whole
+
+
+def _redirect_status(value: Any) -> int:
+    status = int(value) if isinstance(value, Substituted) and value.isdecimal() else value
+    if type(status) is int and status in (301, 302, 303, 307, 308):
+        return status
+    refuse(value, "301, 302, 303, 307, 308")
+
+
+REDIRECT_STATUS = Kind(_redirect_status, "301, 302, 303, 307, 308", {"enum": [301, 302, 303, 307, 308]})
+Method = Annotated[str, addresses.METHOD]
+Protocol = Annotated[str, text("a protocol name such as websocket", "^[a-z0-9-]+$")]
+
+
+class ValueMatch(Model):
+    """How a value is matched: exactly one key."""
+
+    exact: Text | None = field("Byte for byte.")
+    present: Flag | None = field("There (true) or not there (false).")
+    regex: Text | None = field("A linear-time expression on the whole value.")
+
+
+class Match(Model):
+    """One way to match; what is not given matches everything."""
+
+    prefix: PathText | None = field("Whole segments from the start; captures the remainder as {rest}.")
+    path: PathText | None = field("The whole path, exact or a template: {id} one segment, {rest:path} the remainder.")
+    regex: Text | None = field("A linear-time expression on the whole path, tried last.")
+    hosts: list[HostPattern] = field("Host names, exact or with a leading `*.`.", [])
+    methods: list[Method] = field("Methods.", [])
+    headers: dict[HeaderName, TextOrMap[Text, ValueMatch]] = field("Headers by name; all must hold.", {})  # type: ignore[valid-type,type-arg]
+    query: dict[Text, TextOrMap[Text, ValueMatch]] = field("Query parameters by name; all must hold.", {})  # type: ignore[valid-type,type-arg]
+    client_ip: list[Cidr] = field("Client addresses; any of them.", [])
+
+
+class Respond(Model):
+    """A fixed answer."""
+
+    status: Annotated[int, whole(200, 599)] = field("The status.", required=True)
+    headers: dict[HeaderName, HeaderValue] = field("Header fields.", {})
+    body: Text | None = field("The content, verbatim; without it, 4xx and 5xx get a problem document (RFC 9457).")
+
+
+class Redirect(Model):
+    """A redirect."""
+
+    to: Text = field("A template over the captures, {host}, {path} and {query}.", required=True)
+    status: Annotated[int, REDIRECT_STATUS] = field("301, 302, 303, 307 or 308.", 307)
+
+
+class Static(Model):
+    """Files of a folder."""
+
+    root: Text = field("The folder.", required=True)
+    index: Text = field("What a folder's path shows.", "index.html")
+
+
+class Rewrite(Model):
+    """A change of the path before it goes upstream: exactly one key."""
+
+    strip_prefix: PathText | None = field("Remove this prefix (whole segments).")
+    replace: PathText | None = field("Put this in the place of the matched prefix.")
+    path: PathText | None = field("A template over the captures.")
+
+
+class RouteAccessLog(Model):
+    """The access log of one route."""
+
+    sample: Annotated[float, fraction(0, 1)] = field("The share of requests that is logged.", 1.0)
+
+
+class Route(Model):
+    """One route: what it matches and what it does (one of service, to, respond, redirect, static)."""
+
+    match: OneOrMany[Match] = field("What it matches; a list means any of them.", required=True)  # type: ignore[valid-type]
+    service: Name | None = field("Proxy to this service.")
+    to: TargetUrl | None = field("Proxy to this URL: an inline service of one target.")
+    respond: Respond | None = field("Answer directly.")
+    redirect: Redirect | None = field("Answer with a redirect.")
+    static: Static | None = field("Serve files.", later="plain")
+    rewrite: Rewrite | None = field("Change the path before it goes upstream.")
+    host: HostPolicy = field("What the upstream sees as Host: keep, target or a name.", "keep")
+    half_close: Annotated[Literal["cancel", "keep"], choice("cancel", "keep")] = field(
+        "When a client ends its side while an answer is pending: cancel the work, or answer first.", "cancel"
+    )
+    upgrade: list[Protocol] = field("Protocols passed on in Upgrade.", ["websocket"])
+    timeouts: Timeouts = field(
+        "Time-outs of the exchange; each key replaces the service's.", Timeouts.model_construct()
+    )
+    retries: Retries | None = field("In the place of the service's.", later="plain")
+    max_body: Size | None = field("Bytes of a request body; no limit unless given.")
+    max_held_body: Annotated[int, size(1024, 1 << 30)] | None = field(
+        "Bytes the gateway holds of a body for a peer that does not read; 256KiB unless given."
+    )
+    access_log: RouteAccessLog | None = field("The access log of this route.", later="plain")
+    priority: Annotated[int, whole(-1_000_000, 1_000_000)] = field("Higher wins before anything else is compared.", 0)
+    listeners: list[Name] | None = field("The listeners that serve it; every one unless given.")
+    policies: Policies | None = field("Policies of this route.")

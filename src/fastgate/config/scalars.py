@@ -1,0 +1,225 @@
+"""The scalar types of the config: each reads one written value, or says what was found and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from fastgate.config import units
+
+# What pydantic calls an error raised here; findings.py turns its context into the sentence.
+REFUSED = "fastgate_refused"
+
+
+class Substituted(str):
+    """Text that came out of `${NAME}`: a field of another type reads it as if it had been written there."""
+
+    __slots__ = ()
+
+
+def refuse(found: object, allowed: str, *, nearest: str | None = None, why: str | None = None) -> NoReturn:
+    """Refuses a value.
+
+    Raises PydanticCustomError with what was found, what is allowed, the nearest right word and, optionally, why.
+    """
+    raise PydanticCustomError(REFUSED, "refused", {"found": found, "allowed": allowed, "nearest": nearest, "why": why})
+
+
+def nearest_word(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that looks most like `word`, if any looks enough like it."""
+    choices = list(words)
+    found = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    if found:
+        return found[0]
+    folded = word.lower().replace("-", "_")
+    return next((c for c in choices if c.lower() == folded or (len(folded) > 2 and c.startswith(folded))), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """How a scalar is read, what is allowed (for docs and errors) and its JSON Schema."""
+
+    read: Callable[[Any], Any]
+    allowed: str
+    schema: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**self.schema, "description": self.allowed}
+
+
+def text(allowed: str = "text", pattern: str | None = None) -> Kind:
+    """Any text; a number or a boolean must be put in quotes."""
+
+    def read(value: Any) -> str:
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, (bool, int, float)):
+            refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
+        refuse(value, allowed)
+
+    return Kind(read, allowed, {"type": "string"} | ({"pattern": pattern} if pattern else {}))
+
+
+def shown(value: object) -> str:
+    """A value as it stands in YAML, shortened."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        safe = "".join(c if c.isprintable() else "\\x%02x" % ord(c) for c in value)
+        return f'"{safe[:77]}..."' if len(safe) > 80 else f'"{safe}"'
+    return str(value)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number between two bounds."""
+    allowed = f"a whole number from {low} to {high}"
+
+    def read(value: Any) -> int:
+        number = _number(value) if isinstance(value, Substituted) else value
+        if isinstance(number, int) and not isinstance(number, bool) and low <= number <= high:
+            return number
+        nearest = value if isinstance(value, str) and value.isdecimal() and low <= int(value[:20]) <= high else None
+        refuse(value, allowed, nearest=nearest, why="without quotes" if nearest else None)
+
+    return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high})
+
+
+def _number(value: str) -> int | None:
+    return int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else None
+
+
+def fraction(low: float, high: float) -> Kind:
+    """A number between two bounds."""
+    allowed = f"a number from {low:g} to {high:g}"
+
+    def read(value: Any) -> float:
+        number: Any = value
+        if isinstance(value, Substituted):
+            try:
+                number = float(value)
+            except ValueError:
+                number = None
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and low <= number <= high:
+            return float(number)
+        refuse(value, allowed)
+
+    return Kind(read, allowed, {"type": "number", "minimum": low, "maximum": high})
+
+
+_FLAG_WORDS = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false"}
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Substituted) and value in ("true", "false"):
+        return value == "true"
+    word = str(value).lower() if isinstance(value, (str, int)) else ""
+    refuse(
+        value, "true, false", nearest={"true": "true", "false": "false", "0": "false"}.get(word, _FLAG_WORDS.get(word))
+    )
+
+
+FLAG = Kind(_flag, "true, false", {"type": "boolean"})
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words."""
+    allowed = ", ".join(words)
+    known = {word: word for word in words}
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value in known:
+            return known[value]
+        refuse(value, allowed, nearest=nearest_word(value, words) if isinstance(value, str) else None)
+
+    return Kind(read, allowed, {"enum": list(words)})
+
+
+def duration(low: int = 0, high: int = 366 * 86_400_000) -> Kind:
+    """A duration, as whole milliseconds."""
+    allowed = "a duration such as 250ms, 5s, 2m or 1h"
+    if low:
+        allowed += f", at least {units.format_duration(low)}"
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            refuse(value, allowed)
+        ms = units.parse_duration(str(value))
+        if ms is None:
+            nearest = units.nearest_duration(str(value))
+            refuse(
+                value, allowed, nearest=nearest, why="a unit is missing" if isinstance(value, (int, float)) else None
+            )
+        if not low <= ms <= high:
+            refuse(value, allowed if ms < low else f"{allowed}, at most {units.format_duration(high)}")
+        return ms
+
+    return Kind(read, allowed, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^0$"})
+
+
+def size(low: int = 0, high: int = 1 << 50) -> Kind:
+    """A size, as bytes."""
+    allowed = "a size such as 512B, 64KiB, 1MiB or 10MB"
+    bounds = f" from {units.format_size(low)} to {units.format_size(high)}"
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            refuse(value, allowed)
+        count = value if isinstance(value, int) else int(value) if value.isdecimal() else units.parse_size(value)
+        if count is None:
+            refuse(value, allowed, nearest=units.nearest_size(str(value)))
+        if not low <= count <= high:
+            refuse(value, allowed + bounds)
+        return count
+
+    return Kind(read, allowed, {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)$"})
+
+
+def _byte_rate(value: Any) -> int:
+    rate = units.parse_byte_rate(value) if isinstance(value, str) else 0 if value == 0 and value is not False else None
+    if rate is None or rate > 0xFFFFFFFF:
+        loose = str(value).removesuffix("/s").removesuffix("ps") if isinstance(value, (str, int)) else ""
+        near = units.nearest_size(loose) or ("0" if loose == "0" else None)
+        refuse(value, "bytes a second such as 100B/s or 1KiB/s, 0 for none", nearest=f"{near}/s" if near else None)
+    return rate
+
+
+BYTE_RATE = Kind(_byte_rate, "bytes a second such as 100B/s or 1KiB/s, 0 for none", {"type": ["string", "integer"]})
+
+
+def _rate(value: Any) -> tuple[int, int]:
+    rate = units.parse_rate(value) if isinstance(value, str) else None
+    if rate is None or rate[0] < 1:
+        nearest = units.nearest_rate(value) if isinstance(value, str) else f"{value}/s" if type(value) is int else None
+        refuse(value, "a rate such as 100/s, 30/m or 10000/d", nearest=nearest)
+    return rate
+
+
+RATE = Kind(_rate, "a rate such as 100/s, 30/m or 10000/d", {"type": "string", "pattern": r"^\d+/(s|m|h|d)$"})
+
+
+def _percent(value: Any) -> float:
+    if isinstance(value, str) and value.endswith("%") and value[:-1].replace(".", "", 1).isdecimal():
+        number = float(value[:-1])
+        if 0 <= number <= 100:
+            return number
+    refuse(value, "a percentage such as 20%", nearest=f"{value}%" if type(value) is int and 0 <= value <= 100 else None)
+
+
+PERCENT = Kind(_percent, "a percentage such as 20%", {"type": "string", "pattern": r"^\d+(\.\d+)?%$"})

@@ -1,0 +1,338 @@
+"""compile(): a checked config into the engine's snapshot, and the way back from its findings to lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastgate.config.addresses import parse_target
+from fastgate.config.findings import Draft
+from fastgate.config.later import LISTENER_OFF
+from fastgate.config.load import Loaded
+from fastgate.config.models import Config, Limits, Listener, Match, Route, Service, Timeouts
+from fastgate.config.models.policies import HeaderChanges
+from fastgate.config.models.routes import ValueMatch
+from fastgate.config.models.services import Target
+from fastgate.config.source import KeyPath
+from fastgate.errors import ConfigError, Finding
+
+VERSION = 1
+CONNECT_MS, RESPONSE_MS, IDLE_MS = 5_000, 60_000, 60_000
+HELD_BYTES = 256 * 1024
+DEFAULT_LISTENER = "default"
+DEFAULT_BIND = "0.0.0.0:8000"
+
+Plain = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The engine's input as JSON bytes, and what maps the engine's findings back to the config."""
+
+    data: bytes
+    loaded: Loaded
+    listeners: Sequence[str]
+    services: Sequence[KeyPath]
+    routes: Sequence[str]
+
+    def findings(self, invalid: Iterable[tuple[str, str]]) -> list[Finding]:
+        """The engine's findings, (path in the snapshot, message), with the place in the config each stems from."""
+        return self.loaded.place([self._draft(path, message) for path, message in invalid])
+
+    def locate(self, path: str) -> KeyPath:
+        """The path in the config of a path in the snapshot."""
+        parts: list[str] = path.split(".") if path else []
+        if len(parts) >= 2 and parts[1].isdecimal():
+            number, rest = int(parts[1]), parts[2:]
+            if parts[0] == "routes" and number < len(self.routes):
+                return self._route(self.routes[number], rest)
+            if parts[0] == "services" and number < len(self.services):
+                return _service_path(self.services[number], rest)
+            if parts[0] == "listeners" and number < len(self.listeners):
+                return ("listeners", self.listeners[number], *_numbers(rest))
+        return _numbers([part.removesuffix("_ms") for part in parts])
+
+    def _route(self, name: str, rest: list[str]) -> KeyPath:
+        base: KeyPath = ("routes", name)
+        route = self.loaded.config.routes[name]
+        match rest:
+            case ["matches", number, *inner] if number.isdecimal():
+                many = isinstance(route.match, list)
+                base = (*base, "match", int(number)) if many else (*base, "match")
+                one = route.match[int(number)] if isinstance(route.match, list) else route.match
+                if inner[:1] == ["path"]:
+                    inner = [next((k for k in ("prefix", "path", "regex") if getattr(one, k) is not None), "path")]
+                return (*base, *_numbers(inner))
+            case ["matches", *_]:
+                return (*base, "match")
+            case ["action", *inner]:
+                kind = next(
+                    (k for k in ("service", "to", "respond", "redirect") if getattr(route, k) is not None), "service"
+                )
+                return (*base, kind, *_numbers(inner[1:]))
+            case ["rewrite", *_] if route.rewrite is not None:
+                return (
+                    *base,
+                    "rewrite",
+                    *(k for k in ("strip_prefix", "replace", "path") if getattr(route.rewrite, k)),
+                )
+            case ["request_headers" | "response_headers" as policy, *inner]:
+                return self._headers(base, route, policy, inner)
+            case ["held_bytes", *_]:
+                return (*base, "max_held_body")
+            case ["half_close_keep", *_]:
+                return (*base, "half_close")
+            case _:
+                return (*base, *_numbers([part.removesuffix("_ms") for part in rest]))
+
+    def _headers(self, base: KeyPath, route: Route, policy: str, inner: list[str]) -> KeyPath:
+        path = _policy_path(self.loaded.config, base, route, policy)
+        edits = _policy(self.loaded.config, route, policy)
+        if len(inner) >= 2 and inner[1].isdecimal() and inner[0] in ("set", "add") and isinstance(edits, HeaderChanges):
+            names = list(getattr(edits, inner[0]))
+            return (*path, inner[0], *names[int(inner[1]) : int(inner[1]) + 1])
+        return (*path, *_numbers(inner))
+
+    def _draft(self, path: str, message: str) -> Draft:
+        """A sentence that names another route gets that route's line."""
+        where = self.locate(path)
+        own = where[1] if len(where) > 1 else None
+        others: list[KeyPath] = []
+        braces = message.replace("{", "\0").replace("}", "\1")
+
+        def line(match: re.Match[str]) -> str:
+            if match[1] == own or match[1] not in self.loaded.config.routes:
+                return match[0]
+            others.append(("routes", match[1]))
+            return f"{match[0]} ({{{len(others) - 1}}})"
+
+        text = re.sub(r"""(?<!\w)["'`]([A-Za-z0-9_.-]+)["'`]""", line, braces)
+        text = text.replace("\0", "{").replace("\1", "}")
+        return Draft(where, text, "value", others=tuple(others))
+
+
+def _numbers(parts: Iterable[str]) -> KeyPath:
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _service_path(base: KeyPath, rest: list[str]) -> KeyPath:
+    if base[0] == "routes":
+        return base
+    if rest[:1] == ["targets"]:
+        return (*base, *_numbers(rest[:2]))
+    return (*base, *_numbers([part.removesuffix("_ms") for part in rest]))
+
+
+def compile(loaded: Loaded, hooks: Iterable[str] | str | None = None, *, private_descriptors: bool = False) -> Snapshot:  # noqa: A001
+    """Compiles a config; every default is resolved here.
+
+    `hooks` names the routes whose requests pass Python hooks, "*" for all. Raises ConfigError where nothing would listen.
+    """
+    config = loaded.config
+    hooked = frozenset(config.routes) if hooks == "*" else frozenset(hooks or ())
+    if unknown := sorted(hooked - config.routes.keys()):
+        message = (
+            f"on_request: there is no such route; allowed: {', '.join(config.routes) or 'none, no routes are written'}"
+        )
+        raise ConfigError([Finding(message, path=name) for name in unknown])
+    given = config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
+    listeners = {name: one for name, one in given.items() if not any(getattr(one, key) for key in LISTENER_OFF)}
+    if not listeners:
+        drafts = [
+            Draft(
+                ("listeners",), f"no listener is left to open: {', '.join(LISTENER_OFF)} are not in this version", "key"
+            )
+        ]
+        raise ConfigError(loaded.place(drafts))
+    services = [_service(name, one) for name, one in config.services.items() if one.targets]
+    service_paths: list[KeyPath] = [("services", name) for name, one in config.services.items() if one.targets]
+    routes: list[Plain] = []
+    for name, route in config.routes.items():
+        serving = None if route.listeners is None else [one for one in route.listeners if one in listeners]
+        action = _action(name, route, config)
+        if serving == [] or action is None:
+            continue
+        if route.to is not None:
+            services.append(_inline(action["service"], route.to))
+            service_paths.append(("routes", name, "to"))
+        routes.append(_route(name, route, config, action, serving, name in hooked))
+    snapshot = {
+        "version": VERSION,
+        "workers": config.workers,
+        "private_descriptors": private_descriptors,
+        "limits": _limits(config.limits),
+        "shutdown": {"notice_ms": config.shutdown.notice, "limit_ms": config.shutdown.limit},
+        "listeners": [_listener(name, one) for name, one in listeners.items()],
+        "services": services,
+        "routes": routes,
+        "reserved_headers": [],
+    }
+    data = json.dumps(snapshot, ensure_ascii=False, separators=(",", ":")).encode()
+    return Snapshot(data, loaded, list(listeners), service_paths, [route["name"] for route in routes])
+
+
+def _limits(limits: Limits) -> Plain:
+    rate = limits.accept_rate
+    return {
+        "max_connections": limits.max_connections,
+        "headers": limits.headers,
+        "header_count": limits.header_count,
+        "uri": limits.uri,
+        "header_timeout_ms": limits.header_timeout,
+        "write_stall_ms": limits.write_stall,
+        "body_min_rate": limits.body_min_rate,
+        "connection_age_ms": limits.connection_age,
+        "accept_rate": 0 if rate is None else max(1, rate[0] // rate[1]),
+    }
+
+
+def _listener(name: str, listener: Listener) -> Plain:
+    only = listener.only
+    return {
+        "name": name,
+        "bind": listener.bind,
+        "trusted_proxies": listener.trusted_proxies,
+        "encoded_slash": listener.encoded_slash,
+        "dot_segments": listener.dot_segments,
+        "underscore_headers": listener.underscore_headers,
+        "serves": {part: only is None or part in only for part in ("http", "realtime", "publish")},
+    }
+
+
+def _service(name: str, service: Service) -> Plain:
+    return {
+        "name": name,
+        "targets": [_target(t.url, t.weight) if isinstance(t, Target) else _target(t, 1) for t in service.targets],
+        "balance": "round_robin",
+        "pool": {"max_per_target": service.pool.max_per_target, "idle_ms": service.pool.idle},
+    }
+
+
+def _inline(name: str, url: str) -> Plain:
+    pool = {"max_per_target": 256, "idle_ms": 60_000}
+    return {"name": name, "targets": [_target(url, 1)], "balance": "round_robin", "pool": pool}
+
+
+def _target(url: str, weight: int) -> Plain:
+    parsed = parse_target(url)
+    address: Plain
+    if parsed.unix is not None:
+        address = {"unix": parsed.unix}
+    elif parsed.ip is not None:
+        address = {"ip": {"ip": parsed.ip, "port": parsed.port}}
+    else:
+        address = {"name": {"name": parsed.name, "port": parsed.port}}
+    return {"url": url, "address": address, "authority": parsed.authority, "weight": weight}
+
+
+def _action(name: str, route: Route, config: Config) -> Plain | None:
+    """None: an action of a later version."""
+    if route.service is not None:
+        return {"service": route.service} if config.services[route.service].targets else None
+    if route.to is not None:
+        return {"service": name if name not in config.services else f"{name}@route"}
+    if route.respond is not None:
+        fields = [[field, value] for field, value in route.respond.headers.items()]
+        return {"respond": {"status": route.respond.status, "headers": fields, "body": route.respond.body}}
+    if route.redirect is not None:
+        return {"redirect": {"to": route.redirect.to, "status": route.redirect.status}}
+    return None
+
+
+def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None, hook: bool) -> Plain:
+    matches = route.match if isinstance(route.match, list) else [route.match]
+    rewrite = route.rewrite
+    return {
+        "name": name,
+        "priority": route.priority,
+        "matches": [_match(one) for one in matches],
+        "listeners": listeners,
+        "action": action,
+        "rewrite": None
+        if rewrite is None
+        else {"strip_prefix": rewrite.strip_prefix}
+        if rewrite.strip_prefix is not None
+        else {"replace_prefix": rewrite.replace}
+        if rewrite.replace is not None
+        else {"path": rewrite.path},
+        "host": route.host if route.host in ("keep", "target") else {"name": route.host},
+        "half_close_keep": route.half_close == "keep",
+        "upgrade": [protocol.lower() for protocol in route.upgrade],
+        "timeouts": _timeouts(route.timeouts, config.services[route.service].timeouts if route.service else None),
+        "max_body": route.max_body,
+        "request_headers": _edits(_policy(config, route, "request_headers")),
+        "response_headers": _edits(_policy(config, route, "response_headers")),
+        "on_request": hook,
+        "held_bytes": HELD_BYTES if route.max_held_body is None else route.max_held_body,
+    }
+
+
+def _match(match: Match) -> Plain:
+    kind = next((k for k in ("prefix", "path", "regex") if getattr(match, k) is not None), None)
+    return {
+        "path": None if kind is None else {kind: getattr(match, kind)},
+        "hosts": match.hosts,
+        "methods": match.methods,
+        "headers": {name.lower(): _value(one) for name, one in match.headers.items()},
+        "query": {name: _value(one) for name, one in match.query.items()},
+        "client_ip": match.client_ip,
+    }
+
+
+def _value(match: str | ValueMatch) -> Plain:
+    if isinstance(match, str):
+        return {"exact": match}
+    if match.exact is not None:
+        return {"exact": match.exact}
+    return {"regex": match.regex} if match.regex is not None else {"present": match.present}
+
+
+def _timeouts(route: Timeouts, service: Timeouts | None) -> Plain:
+    def pick(key: str, default: int) -> int:
+        own, below = getattr(route, key), getattr(service, key, None)
+        return int(own if own is not None else below if below is not None else default)
+
+    return {
+        "connect_ms": pick("connect", CONNECT_MS),
+        "response_ms": pick("response", RESPONSE_MS),
+        "idle_ms": pick("idle", IDLE_MS),
+    }
+
+
+def _levels(config: Config, route: Route) -> Iterable[tuple[KeyPath, Any]]:
+    """The levels of policies of a route, nearest first; the path of the route's own is left out."""
+    yield (), route.policies
+    if route.service is not None:
+        yield ("services", route.service), config.services[route.service].policies
+    yield ("",), config.policies
+
+
+def _policy(config: Config, route: Route, name: str) -> Any:
+    for _, policies in _levels(config, route):
+        found = getattr(policies, name, None)
+        if found is not None:
+            return found
+    return None
+
+
+def _policy_path(config: Config, base: KeyPath, route: Route, name: str) -> KeyPath:
+    for path, policies in _levels(config, route):
+        if getattr(policies, name, None) is not None:
+            return ("policies", name) if path == ("",) else (*(path or base), "policies", name)
+    return (*base, "policies", name)
+
+
+_NO_EDITS: Plain = {"set": [], "add": [], "remove": []}
+
+
+def _edits(changes: Any) -> Plain:
+    if not isinstance(changes, HeaderChanges):
+        return _NO_EDITS
+    return {
+        "set": [[*pair] for pair in changes.set.items()],
+        "add": [[*pair] for pair in changes.add.items()],
+        "remove": changes.remove,
+    }

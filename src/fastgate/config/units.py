@@ -1,0 +1,128 @@
+"""Durations, sizes and rates as people write them, and back."""
+
+from __future__ import annotations
+
+import re
+
+DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+SIZE_UNITS = {
+    "B": 1,
+    "kB": 1_000,
+    "KiB": 1_024,
+    "MB": 1_000_000,
+    "MiB": 1_048_576,
+    "GB": 1_000_000_000,
+    "GiB": 1_073_741_824,
+}
+RATE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+_DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{1,3})?(?:ms|s|m|h|d))+\Z")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z")
+_RATE = re.compile(r"(\d{1,12})/(s|m|h|d)\Z")
+_BYTE_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?(?:B|kB|KiB|MB|MiB|GB|GiB))/s\Z")
+_LOOSE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*\Z")
+
+_DURATION_WORDS = {
+    "": "s",
+    "msec": "ms",
+    "millisecond": "ms",
+    "milliseconds": "ms",
+    "sec": "s",
+    "secs": "s",
+    "second": "s",
+    "seconds": "s",
+    "min": "m",
+    "mins": "m",
+    "minute": "m",
+    "minutes": "m",
+    "hour": "h",
+    "hours": "h",
+    "hr": "h",
+    "day": "d",
+    "days": "d",
+}
+_SIZE_WORDS = {
+    "b": "B",
+    "byte": "B",
+    "bytes": "B",
+    "k": "KiB",
+    "kb": "kB",
+    "kib": "KiB",
+    "m": "MiB",
+    "mb": "MB",
+    "mib": "MiB",
+    "g": "GiB",
+    "gb": "GB",
+    "gib": "GiB",
+}
+
+
+def parse_duration(text: str) -> int | None:
+    """Whole milliseconds of `250ms`, `5s`, `2m`, `1h30m`; None for anything else (no unit included, but for `0`)."""
+    if text == "0":
+        return 0
+    if not _DURATION.match(text):
+        return None
+    total = sum(float(number) * DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    return int(total) if total == int(total) else None
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of `512B`, `64KiB`, `1.5MiB`, `10MB`; None for anything else."""
+    match = _SIZE.match(text)
+    if not match:
+        return None
+    total = float(match[1]) * SIZE_UNITS[match[2]]
+    return int(total) if total == int(total) else None
+
+
+def parse_rate(text: str) -> tuple[int, int] | None:
+    """(count, seconds) of `100/s`, `30/m`, `10000/d`; None for anything else."""
+    match = _RATE.match(text)
+    return (int(match[1]), RATE_UNITS[match[2]]) if match else None
+
+
+def parse_byte_rate(text: str) -> int | None:
+    """Bytes a second of `100B/s`, `1KiB/s`; None for anything else."""
+    match = _BYTE_RATE.match(text)
+    return parse_size(match[1]) if match else None
+
+
+def format_duration(ms: int) -> str:
+    """The shortest way to write so many milliseconds with one unit."""
+    if ms == 0:
+        return "0s"
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if ms % DURATION_UNITS[u] == 0)
+    return f"{ms // DURATION_UNITS[unit]}{unit}"
+
+
+def format_size(size: int) -> str:
+    """The shortest way to write so many bytes with one binary unit."""
+    if size == 0:
+        return "0B"
+    unit = next(u for u in ("GiB", "MiB", "KiB", "B") if size % SIZE_UNITS[u] == 0)
+    return f"{size // SIZE_UNITS[unit]}{unit}"
+
+
+def nearest_duration(text: str) -> str | None:
+    """What the writer of `5 seconds` or `5` most likely meant."""
+    match = _LOOSE.match(text)
+    unit = _DURATION_WORDS.get(match[2].lower(), match[2].lower()) if match else None
+    return f"{match[1]}{unit}" if match and unit in DURATION_UNITS else None
+
+
+def nearest_size(text: str) -> str | None:
+    """What the writer of `64k` or `64 KB` most likely meant."""
+    match = _LOOSE.match(text)
+    unit = _SIZE_WORDS.get(match[2].lower()) if match else None
+    return f"{match[1]}{unit}" if match and unit else None
+
+
+def nearest_rate(text: str) -> str | None:
+    """What the writer of `100/sec` or `100 per minute` most likely meant."""
+    match = re.match(r"\s*(\d+)\s*(?:/|per\s|a\s)\s*(?:1\s*)?([A-Za-z]+)\s*\Z", text) or re.match(
+        r"\s*(\d+)\s*r?/?([smhd])\w*\Z", text
+    )
+    unit = _DURATION_WORDS.get(match[2].lower(), match[2].lower()) if match else None
+    return f"{match[1]}/{unit}" if match and unit in RATE_UNITS else None
