@@ -1,0 +1,13 @@
+//! Compiles the floor proxy: always C at -O2, whatever the Rust profile, so that its figures never depend on it.
+
+fn main() {
+    println!("cargo::rerun-if-changed=floor.c");
+    cc::Build::new()
+        .file("floor.c")
+        .opt_level(2)
+        .debug(false)
+        .warnings(true)
+        .extra_warnings(true)
+        .flag("-std=gnu11")
+        .compile("fastgate_floor");
+}
