@@ -74,7 +74,6 @@ setup(
             "initializedcheck": not RELEASE,
             "cdivision": True,
             "embedsignature": True,
-            "warn.undeclared": True,
             "warn.unreachable": True,
         },
     ),

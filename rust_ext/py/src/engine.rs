@@ -1,0 +1,171 @@
+//! The class `Engine`: control calls into a running engine. The GIL is released while the engine works.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use fastgate_core::snapshot::Snapshot;
+use fastgate_engine::Engine as Inner;
+use fastgate_engine::host::{Host as HostTrait, NoHost};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+
+use crate::error::{Error, pairs};
+use crate::host::Host;
+use crate::process::{Owner, leave};
+
+/// How often a waiting call lets Python handle signals.
+const SIGNALS: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for an engine's threads.
+const AT_EXIT: Duration = Duration::from_secs(5);
+
+/// Engines that the end of the process has to stop.
+static RUNNING: Mutex<Vec<Weak<Running>>> = Mutex::new(Vec::new());
+
+/// An engine and the process it belongs to.
+struct Running {
+    engine: Inner,
+    owner: Owner,
+}
+
+/// A running engine. It belongs to the process that started it: a forked child cannot use it.
+#[pyclass(frozen, module = "fastgate._engine")]
+pub struct Engine {
+    running: Arc<Running>,
+}
+
+impl Engine {
+    fn inner(&self) -> Result<&Inner, Error> {
+        self.running.owner.check()?;
+        Ok(&self.running.engine)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.running.owner.is_here() {
+            self.running.engine.stop();
+        } else {
+            leave(Arc::clone(&self.running));
+        }
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// Starts the engine; returns once every listener accepts.
+    ///
+    /// `host` gets the requests of routes with hooks, and the log; without it those requests fail and the log goes to
+    /// stderr. Raises `InvalidSnapshot` for a snapshot the engine cannot run, `StartError` where the system refuses.
+    #[new]
+    #[pyo3(signature = (snapshot, host = None))]
+    fn new(py: Python<'_>, snapshot: &[u8], host: Option<&Host>) -> PyResult<Self> {
+        let host: Arc<dyn HostTrait> = match host {
+            Some(host) => host.queue()?,
+            None => Arc::new(NoHost),
+        };
+        let engine = py.detach(|| Inner::start(read(snapshot)?, host).map_err(Error::from))?;
+        let running = Arc::new(Running { engine, owner: Owner::here() });
+        let mut all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&running));
+        Ok(Self { running })
+    }
+
+    /// Every listener's name and the address it is bound to.
+    fn addresses(&self) -> PyResult<Vec<(String, String)>> {
+        Ok(self.inner()?.addresses())
+    }
+
+    /// Swaps in another snapshot; on any error the old one stays.
+    ///
+    /// Raises `InvalidSnapshot` or `StartError` as the constructor does.
+    fn apply(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<()> {
+        let engine = self.inner()?;
+        Ok(py.detach(|| engine.apply(read(snapshot)?).map_err(Error::from))?)
+    }
+
+    /// Begins a graceful end: the snapshot's `shutdown` says how long it may take. A second call changes nothing.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        let engine = self.inner()?;
+        py.detach(|| engine.drain());
+        Ok(())
+    }
+
+    /// Ends now: open connections are cut.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let engine = self.inner()?;
+        py.detach(|| engine.stop());
+        Ok(())
+    }
+
+    /// Waits until every worker has ended, at most `timeout` seconds (`None`: for ever); returns whether they have.
+    ///
+    /// Python's signal handlers run meanwhile, within 100 ms; what they raise ends the wait.
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let engine = self.inner()?;
+        let limit = match timeout.map(Duration::try_from_secs_f64) {
+            None => None,
+            Some(Ok(limit)) => Instant::now().checked_add(limit),
+            Some(Err(error)) => return Err(PyValueError::new_err(format!("timeout: {error}"))),
+        };
+        loop {
+            let left = limit.map_or(SIGNALS, |limit| limit.saturating_duration_since(Instant::now()));
+            if py.detach(|| engine.wait(Some(left.min(SIGNALS)))) {
+                return Ok(true);
+            }
+            py.check_signals()?;
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The counters, as one dict of plain values.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let text = self.inner()?.stats_json();
+        py.import("json")?.call_method1("loads", (text,))
+    }
+}
+
+fn read(snapshot: &[u8]) -> Result<Snapshot, Error> {
+    Snapshot::from_json(snapshot).map_err(|found| Error::Invalid(vec![found]))
+}
+
+/// What the engine finds wrong with a snapshot: (path in the snapshot, sentence), empty when it can run.
+#[pyfunction]
+pub fn validate(py: Python<'_>, snapshot: &[u8]) -> Vec<(String, String)> {
+    py.detach(|| match Snapshot::from_json(snapshot) {
+        Ok(snapshot) => pairs(Inner::validate(&snapshot)),
+        Err(found) => pairs(vec![found]),
+    })
+}
+
+/// Stops every engine of this process and waits for their threads, at most 5 s.
+#[pyfunction]
+#[pyo3(name = "_stop_all")]
+pub fn stop_all(py: Python<'_>) {
+    let all = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+    let (own, foreign): (Vec<_>, Vec<_>) =
+        all.iter().filter_map(Weak::upgrade).partition(|running| running.owner.is_here());
+    foreign.into_iter().for_each(leave);
+    py.detach(|| {
+        own.iter().for_each(|running| running.engine.stop());
+        let limit = Instant::now() + AT_EXIT;
+        for running in &own {
+            running.engine.wait(Some(limit.saturating_duration_since(Instant::now())));
+        }
+        drop(own);
+    });
+}
+
+/// Has `threading` stop the engines before the interpreter ends: engine threads must not outlive it.
+///
+/// # Errors
+/// The interpreter is ending already.
+pub fn stop_at_exit(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let threading = module.py().import("threading")?;
+    threading.call_method1("_register_atexit", (module.getattr("_stop_all")?,))?;
+    Ok(())
+}
