@@ -37,7 +37,7 @@ NEVER: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # The compiled modules and the only parts that may import them.
 COMPILED: dict[str, tuple[str, ...]] = {
-    "fastgate._engine": ("runtime", "primitives"),
+    "fastgate._engine": ("runtime", "primitives", "_core"),  # _core takes the C table
     "fastgate._core": ("runtime", "plugins", "__init__"),
 }
 # What a crate of rust_ext may never depend on (any kind of dependency).
@@ -54,6 +54,9 @@ RUNTIME_ROOM = "rust_ext/engine/src/rt/"
 CORE_NEVER = re.compile(
     r"\b(std::thread|thread::spawn|Tcp(?:Stream|Listener)|UdpSocket|Unix(?:Stream|Listener)|std::fs|Instant::now|SystemTime::now)\b"
 )
+# The engine asks for the time in one place each, so that a test can say what time it is.
+CLOCK_ROOMS = (RUNTIME_ROOM, "rust_ext/engine/src/clock.rs")
+CLOCK = re.compile(r"\b(Instant|SystemTime)::now\b")
 C_DECLARATIONS = "src/fastgate/_engine_api.pxd"
 
 MAX_LINES = 400
@@ -135,11 +138,13 @@ def check_python(root: Path) -> Iterator[Finding]:
 
 
 def check_c_declarations(root: Path) -> Iterator[Finding]:
-    """`cdef extern` stands in one file of the package, so that the C table has one declaration."""
+    """The C table has one declaration, and the package declares nothing foreign but CPython."""
     for path in sorted((root / "src" / "fastgate").rglob("*.p[yx][xd]")):
         relative = path.relative_to(root).as_posix()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if relative != C_DECLARATIONS and re.match(r"\s*cdef extern\b", line):
+            foreign = re.match(r'\s*cdef extern\b(?! from "Python.h")', line)
+            table = re.match(r"\s*(ctypedef|cdef) struct EngineApi\b", line) and relative != C_DECLARATIONS
+            if foreign or table:
                 yield Finding("c-declaration", f"{relative}:{number}", f"C declarations belong in {C_DECLARATIONS}")
 
 
@@ -184,6 +189,8 @@ def check_rust(root: Path) -> Iterator[Finding]:
             yield from _words(relative, text, re.compile(r"\bunsafe\b"), "unsafe", f"only in {', '.join(UNSAFE_ROOMS)}")
         if relative.startswith("rust_ext/engine/src/") and not relative.startswith(RUNTIME_ROOM):
             yield from _words(relative, text, re.compile(r"\btokio\b"), "runtime", f"only {RUNTIME_ROOM} names tokio")
+        if relative.startswith("rust_ext/engine/src/") and not relative.startswith(CLOCK_ROOMS):
+            yield from _words(relative, without_rust_tests(text), CLOCK, "clock", f"only in {', '.join(CLOCK_ROOMS)}")
         if relative.startswith("rust_ext/core/src/"):
             yield from _words(relative, without_rust_tests(text), CORE_NEVER, "sans-io", "core gets it passed in")
 

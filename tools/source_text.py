@@ -98,6 +98,7 @@ def code_lines(path: Path) -> int:
         return _filled(without_rust_tests(strip_rust(text)))
     if path.suffix in (".py", ".pyi"):
         return _python_code_lines(text)
+    text = re.sub(r'^[ \t]*"""(?:.|\n)*?"""', "", text, flags=re.MULTILINE)  # Cython: docstrings begin a line
     return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
 

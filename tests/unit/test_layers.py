@@ -35,7 +35,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write("src/fastgate/runtime/start.py", '"""Starts the engine here."""\nfrom fastgate import _core, _engine\n')
     write("src/fastgate/config/load.py", '"""Loads config from files."""\nimport fastgate.primitives\n')
     write("src/fastgate/_core.pyx", '"""The hot Python layer."""\nfrom fastgate._engine_api cimport Api\n')
-    write("src/fastgate/_engine_api.pxd", '"""The C table, declared."""\ncdef extern from *:\n    pass\n')
+    write("src/fastgate/_engine_api.pxd", '"""The C table, declared."""\nctypedef struct EngineApi:\n    int abi\n')
     for crate in check_layers.CRATE_NEVER:
         write(f"rust_ext/{crate}/Cargo.toml", f'[package]\nname = "fastgate-{crate}"\n[dependencies]\n')
         write(f"rust_ext/{crate}/src/lib.rs", "//! One crate of it.\n#![forbid(unsafe_code)]\n")
@@ -78,7 +78,12 @@ PLANTED = {
     "cli imports _engine": ("import", "src/fastgate/cli/a.py", PY + "from fastgate import _engine\n"),
     "errors import the package": ("import", "src/fastgate/errors.py", PY + "from fastgate import config\n"),
     "_core imports config": ("import", "src/fastgate/_core.pyx", PY + "from fastgate.config import load\n"),
-    "C declared twice": ("c-declaration", "src/fastgate/_core.pyx", PY + 'cdef extern from "x.h":\n    pass\n'),
+    "the C table declared twice": (
+        "c-declaration",
+        "src/fastgate/_core.pyx",
+        PY + "ctypedef struct EngineApi:\n    int abi\n",
+    ),
+    "foreign C declared": ("c-declaration", "src/fastgate/_core.pyx", PY + 'cdef extern from "x.h":\n    pass\n'),
     "core depends on tokio": ("crate", "rust_ext/core/Cargo.toml", '[dependencies]\ntokio = "1"\n'),
     "core depends on the engine": (
         "crate",
@@ -104,6 +109,7 @@ PLANTED = {
     ),
     "core without forbid": ("unsafe", "rust_ext/core/src/lib.rs", RS + "// #![forbid(unsafe_code)]\n"),
     "tokio outside its room": ("runtime", "rust_ext/engine/src/lifecycle.rs", RS + "use tokio::net::TcpStream;\n"),
+    "a clock in the engine": ("clock", "rust_ext/engine/src/pool.rs", RS + "fn f() { std::time::Instant::now(); }\n"),
     "a clock in core": ("sans-io", "rust_ext/core/src/limit.rs", RS + "fn f() { std::time::Instant::now(); }\n"),
     "a socket in core": ("sans-io", "rust_ext/core/src/limit.rs", RS + "use std::net::TcpStream;\n"),
     "a long file": ("size", "rust_ext/core/src/long.rs", RS + "fn f() {}\n" * 401),
