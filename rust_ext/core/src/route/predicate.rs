@@ -121,10 +121,7 @@ impl Predicates {
     /// Whether all of them hold.
     pub(super) fn hold(&self, lookup: &Lookup<'_>) -> bool {
         self.client_holds(lookup.client)
-            && self
-                .headers
-                .iter()
-                .all(|(name, value)| value.holds(&mut |each| lookup.fields.values(name, &mut |bytes| each(bytes))))
+            && self.headers.iter().all(|(name, value)| value.holds(|each| lookup.fields.values(name, each)))
             && self.query.iter().all(|(name, value)| value.holds_in_query(name, lookup.query.unwrap_or_default()))
     }
 
@@ -149,7 +146,7 @@ impl Value {
     }
 
     /// Whether any of the values fits; `values` hands them to its argument until that returns false.
-    fn holds(&self, values: &mut dyn FnMut(&mut dyn FnMut(&[u8]) -> bool)) -> bool {
+    fn holds(&self, values: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool)) -> bool {
         let mut found = false;
         values(&mut |bytes| {
             found = match self {
