@@ -1,4 +1,4 @@
-"""Writes the tables of docs/user/limits.md from the engine's own lists of reasons and faults; `--check` only compares."""
+"""Writes the tables of docs/user/limits.md from the engine's lists of reasons and faults; `--check` compares."""
 
 from __future__ import annotations
 

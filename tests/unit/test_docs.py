@@ -1,0 +1,194 @@
+"""The documentation builds without a warning, its links lead somewhere, and what it says of keys and defaults is so."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import render_readme  # noqa: E402
+import render_tables  # noqa: E402
+
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("tests/**/README.md"), *ROOT.glob("tools/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+            if match[1] == language:
+                line = page.read_text(encoding="utf-8").count("\n", 0, match.start()) + 1
+                found.append((f"{page.relative_to(ROOT)}:{line}", match[2]))
+    return found
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    if find_spec("mkdocs") is None:
+        assert os.environ.get("CI") != "true", "mkdocs must be there in CI"
+        pytest.skip("mkdocs is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "user" / "matching" / "index.html").is_file()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as Python-Markdown and code hosts make them for plain headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", head).strip().lower()) for head in heads}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        to = (page.parent / name).resolve() if name else page
+        if not to.exists() or (anchor and anchor not in anchors(to)):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One\n[a](#one) [b](#two) [c](gone.md) [d](page.md#one) [e](https://example.org/x)\n", encoding="utf-8"
+    )
+    assert broken_links(page) == ["#two", "gone.md"]
+
+
+def test_the_tables_of_refusals_are_the_engines() -> None:
+    text = render_tables.PAGE.read_text(encoding="utf-8")
+    assert render_tables.render(text) == text, "run tools/render_tables.py"
+    variants = re.search(r"pub enum Reason \{(.*?)\n\}", render_tables.REASONS.read_text(encoding="utf-8"), re.DOTALL)
+    assert variants is not None
+    for variant in re.findall(r"^    (\w+),$", variants[1], re.MULTILINE):
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", variant).lower()
+        assert f"| `{name}` |" in text, f"{variant} is missing"
+
+
+def test_the_measured_table_of_the_readme_is_the_recorded_one() -> None:
+    text = render_readme.README.read_text(encoding="utf-8")
+    assert render_readme.render(text) == text, "run tools/render_readme.py"
+
+
+def test_a_recorded_run_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "developer" / "benchmarks.md").read_text(encoding="utf-8")
+    example = next(match[2] for match in BLOCK.finditer(text) if match[1] == "json")
+    results = json.loads(example)
+    results["cases"].append({"name": "tunnels", "ratios": {"nginx": 1.25}})
+    monkeypatch.setattr(render_readme, "RESULTS", tmp_path / "load.json")
+    (tmp_path / "load.json").write_text(json.dumps(results), encoding="utf-8")
+    rendered = render_readme.render(render_readme.README.read_text(encoding="utf-8"))
+    assert "2026-12-31, 2 cores of an AMD EPYC, Linux 6.18. Median of 5" in rendered
+    assert "| case | fastgate | nginx |\n|---|---|---|\n| plain, 64 connections, 128 B | 1.50 | 1.50 |" in rendered
+    assert "| tunnels | - | 1.25 |" in rendered
+    assert render_readme.render(rendered) == rendered
+
+
+def test_the_life_of_a_request_names_files_that_exist() -> None:
+    page = (DOCS / "developer" / "life_of_a_request.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+(?:\.rs|/))`", page))
+    assert len(named) > 10
+    engine = ROOT / "rust_ext" / "engine" / "src"
+    for name in named:
+        assert (engine / name).exists() or (ROOT / "rust_ext" / name).exists(), f"{name} is not in the engine"
+    code = (engine / "lifecycle.rs").read_text(encoding="utf-8")
+    phases = re.findall(r"^## (\d+) (\w+)", page, re.MULTILINE)
+    assert phases
+    order = [code.index(f"// {number} {name.lower()}") for number, name in phases if number not in ("1", "4")]
+    assert order == sorted(order), "the phases stand in another order in lifecycle.rs"
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("python"), ids=lambda value: value.split("\n")[0][:60])
+def test_python_examples_use_what_exists(place: str, text: str) -> None:
+    tree = ast.parse(text)
+    imported = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "fastgate"
+        for alias in node.names
+    ]
+    assert imported, place
+    package = importlib.import_module("fastgate")
+    for name in imported:
+        assert hasattr(package, name), f"{place}: fastgate has no {name}"
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("yaml"), ids=lambda value: value.split("\n")[0][:60])
+def test_configs_load_without_a_warning(place: str, text: str, tmp_path: Path) -> None:
+    config = importlib.import_module("fastgate.config")
+    file = tmp_path / "fastgate.yaml"
+    file.write_text(text, encoding="utf-8")
+    loaded = config.load(file)
+    assert not loaded.warnings, (place, loaded.warnings)
+
+
+def documented(page: str, section: str) -> set[str]:
+    """The keys in the first column of the tables of a section."""
+    text = (DOCS / "user" / page).read_text(encoding="utf-8")
+    part = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert part is not None, section
+    cells = re.findall(r"^\| (`.*?) \|", part[1], re.MULTILINE)
+    return {key.split(".")[0] for cell in cells for key in re.findall(r"`([\w.]+)`", cell)}
+
+
+@pytest.mark.parametrize(
+    ("page", "section", "name", "elsewhere"),
+    [
+        ("configuration.md", "Listeners", "Listener", set()),
+        ("configuration.md", "Services", "Service", {"policies", "allow_link_local"}),
+        ("configuration.md", "Routes", "Route", {"match"}),
+        ("matching.md", "Matching", "Match", set()),
+    ],
+)
+def test_every_key_is_documented_and_every_documented_key_exists(
+    page: str, section: str, name: str, elsewhere: set[str]
+) -> None:
+    models = importlib.import_module("fastgate.config.models")
+    fields = getattr(models, name).model_fields
+    later = {key for key, info in fields.items() if isinstance(info.json_schema_extra, dict)}
+    if section == "Matching":
+        text = (DOCS / "user" / page).read_text(encoding="utf-8").split("\n## ")[0]
+        found = {
+            key for cell in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
+        }
+    else:
+        found = documented(page, section)
+    assert found - set(fields) == set(), "documented, but not in the model"
+    assert set(fields) - later - found - elsewhere == set(), "in the model, but not documented"
+
+
+def test_the_documented_limits_are_the_defaults(tmp_path: Path) -> None:
+    config = importlib.import_module("fastgate.config")
+    text = next(text for place, text in blocks("yaml") if place.startswith("docs/user/limits.md"))
+    file = tmp_path / "fastgate.yaml"
+    file.write_text(text, encoding="utf-8")
+    shown = config.load(file).config.limits
+    from fastgate.config.models import Limits
+
+    assert shown.model_dump() == Limits().model_dump()
+    assert set(re.findall(r"^  (\w+):", text.partition("limits:")[2], re.MULTILINE)) == set(Limits.model_fields) - {
+        "accept_rate"
+    }
