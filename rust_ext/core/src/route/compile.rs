@@ -1,6 +1,6 @@
 //! Compiling routes into the table: every match is read and judged, ranked by the rule, then laid out for look-ups.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::host::{self, Host};
@@ -8,46 +8,13 @@ use super::index::{Index, NONE};
 use super::layout::{Growing, GrowingTree, Layout};
 use super::pattern::{self, Segment};
 use super::predicate::{self, HEAD, Methods, Predicates};
+use super::rank::{self, Draft, PathRank, Place};
 use super::regexes;
 use super::table::{Candidate, CapturePattern, RouteTable};
 use crate::snapshot::{EncodedSlash, Invalid, Listener, Match, PathMatch, Route};
 
 /// Candidates (hosts of matches of routes) of one table.
 const MAX_CANDIDATES: usize = 1_000_000;
-
-/// A candidate before it has its rank.
-struct Draft {
-    candidate: Candidate,
-    priority: i32,
-    host: Reverse<(u8, usize)>,
-    path: PathRank,
-    /// Fewer first: 0 or 1, then headers, query parameters, 0 or 1.
-    predicates: (Reverse<bool>, Reverse<usize>, Reverse<usize>, Reverse<bool>),
-    head: Reverse<bool>,
-    place: Place,
-    named_methods: u64,
-}
-
-/// The path part of the rule; in the order of the variants.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum PathRank {
-    Exact,
-    /// Segment by segment: literal 0, `{name}` 1, `{name:path}` 2.
-    Template(Vec<u8>),
-    Prefix(Reverse<usize>),
-    Regex,
-    None,
-}
-
-/// Which of a node's or tree's lists a candidate stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
-    End(u32),
-    Rest(u32),
-    Prefix(u32),
-    Regex { tree: u32, regex: u32 },
-    NoPath { tree: u32 },
-}
 
 /// What one match says beside its hosts.
 struct Parsed {
@@ -103,7 +70,7 @@ pub(super) fn table(routes: &[Route], listeners: &[Listener]) -> Result<RouteTab
         drafts: Vec::new(),
     };
     compiler.read();
-    compiler.rank();
+    rank::sort(&mut compiler.drafts, routes);
     compiler.find_conflicts();
     if compiler.faults.is_empty() { Ok(compiler.lay_out()) } else { Err(compiler.faults) }
 }
@@ -372,25 +339,6 @@ impl<'a> Compiler<'a> {
             self.nodes.push(Growing::default());
         }
         child
-    }
-
-    /// Sorts the drafts by the rule, so that a candidate's place in the array is its rank.
-    fn rank(&mut self) {
-        let routes = self.routes;
-        let name = |d: &Draft| routes[d.candidate.route as usize].name.as_str();
-        self.drafts.sort_by(|a, b| {
-            b.priority
-                .cmp(&a.priority)
-                .then_with(|| a.host.cmp(&b.host))
-                .then_with(|| a.path.cmp(&b.path))
-                .then_with(|| a.predicates.cmp(&b.predicates))
-                .then_with(|| a.head.cmp(&b.head))
-                .then_with(|| name(a).cmp(name(b)))
-                .then_with(|| match a.candidate.route.cmp(&b.candidate.route) {
-                    Ordering::Equal => a.candidate.of_match.cmp(&b.candidate.of_match),
-                    other => other,
-                })
-        });
     }
 
     /// Two routes with the same priority, host, path and predicates, and a method and a listener in common. Each

@@ -24,6 +24,7 @@ mod layout;
 mod pattern;
 mod percent;
 mod predicate;
+mod rank;
 mod redirect;
 mod regexes;
 mod rewrite;
