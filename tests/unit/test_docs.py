@@ -137,12 +137,13 @@ def test_python_examples_use_what_exists(place: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("place", "text"), blocks("yaml"), ids=lambda value: value.split("\n")[0][:60])
-def test_configs_load_without_a_warning(place: str, text: str, tmp_path: Path) -> None:
+def test_configs_load_without_a_warning_and_the_engine_takes_them(place: str, text: str, tmp_path: Path) -> None:
     config = importlib.import_module("fastgate.config")
     file = tmp_path / "fastgate.yaml"
     file.write_text(text, encoding="utf-8")
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)
+    importlib.import_module("fastgate.runtime.running").validate(config.compile(loaded))
 
 
 def documented(page: str, section: str) -> set[str]:
