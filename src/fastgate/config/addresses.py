@@ -13,6 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _METHOD = re.compile(r"[A-Z0-9_-]{1,32}\Z")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -266,7 +267,7 @@ def _header_value(value: Any) -> str:
         refuse(value, allowed, why="put it in quotes")
     if not isinstance(value, str):
         refuse(value, allowed)
-    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in value):
+    if _CONTROL.search(value):
         refuse(value, allowed)
     if value != value.strip(" \t"):
         refuse(value, allowed, nearest=value.strip(" \t"), why="blanks at the ends")
@@ -286,7 +287,7 @@ def _path(value: Any) -> str:
     if not value.startswith("/"):
         plain = "://" not in value and "*" not in value
         refuse(value, allowed, nearest=f"/{value}" if plain and value else None)
-    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+    if _CONTROL.search(value) or "\t" in value:
         refuse(value, f"{allowed}, without control characters")
     if "*" in value:
         near = value.replace("/**", "/*").removesuffix("/*")

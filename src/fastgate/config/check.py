@@ -162,7 +162,8 @@ def _policies(value: dict[str, Any], drafts: list[Draft]) -> None:
         _lower(("services", name, "policies"), own, finals, drafts)
         by_service[name] = finals | _finals(own, ("services", name, "policies"))
     for name, route in _maps(value.get("routes")):
-        above = by_service.get(route.get("service"), finals) if isinstance(route.get("service"), str) else finals
+        service_name = route.get("service")
+        above = by_service.get(service_name, finals) if isinstance(service_name, str) else finals
         _lower(("routes", name, "policies"), route.get("policies"), above, drafts)
 
 

@@ -60,9 +60,10 @@ def without_nulls(
     return kept
 
 
-def _has_null(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(item is None or (isinstance(item, dict) and _has_null(item)) for item in value.values())
+def _has_null(value: dict[str, Any]) -> bool:
+    for item in value.values():
+        if item is None or (type(item) is dict and _has_null(item)):
+            return True
     return False
 
 

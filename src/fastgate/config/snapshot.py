@@ -12,7 +12,7 @@ from fastgate.config.addresses import parse_target
 from fastgate.config.findings import Draft
 from fastgate.config.later import LISTENER_OFF
 from fastgate.config.load import Loaded
-from fastgate.config.models import Config, Limits, Listener, Match, Route, Service, Timeouts
+from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.routes import ValueMatch
 from fastgate.config.models.services import Target
@@ -302,27 +302,28 @@ def _timeouts(route: Timeouts, service: Timeouts | None) -> Plain:
     }
 
 
-def _levels(config: Config, route: Route) -> Iterable[tuple[KeyPath, Any]]:
-    """The levels of policies of a route, nearest first; the path of the route's own is left out."""
-    yield (), route.policies
-    if route.service is not None:
-        yield ("services", route.service), config.services[route.service].policies
-    yield ("",), config.policies
+def _levels(config: Config, route: Route) -> tuple[tuple[KeyPath | None, Policies | None], ...]:
+    """The levels of policies of a route, nearest first; None stands for the path of the route itself."""
+    top = (("policies",), config.policies)
+    if route.service is None:
+        return (None, route.policies), top
+    service = config.services[route.service].policies
+    return (None, route.policies), (("services", route.service, "policies"), service), top
 
 
 def _policy(config: Config, route: Route, name: str) -> Any:
     for _, policies in _levels(config, route):
-        found = getattr(policies, name, None)
-        if found is not None:
+        if policies is not None and (found := getattr(policies, name)) is not None:
             return found
     return None
 
 
 def _policy_path(config: Config, base: KeyPath, route: Route, name: str) -> KeyPath:
+    own: KeyPath = (*base, "policies")
     for path, policies in _levels(config, route):
-        if getattr(policies, name, None) is not None:
-            return ("policies", name) if path == ("",) else (*(path or base), "policies", name)
-    return (*base, "policies", name)
+        if policies is not None and getattr(policies, name) is not None:
+            return (*(path or own), name)
+    return (*own, name)
 
 
 _NO_EDITS: Plain = {"set": [], "add": [], "remove": []}

@@ -37,7 +37,7 @@ class Config(Model):
     limits: Limits = field("Ceilings of the process.", Limits.model_construct())
     shutdown: Shutdown = field("How the process ends.", Shutdown.model_construct())
     workers: Annotated[int, whole(0, 1024)] = field("Worker threads; 0: the CPUs this process may use.", 0)
-    include: OneOrMany[Text] | None = field("Further files, as patterns relative to this one.")  # type: ignore[valid-type]
+    include: OneOrMany[Text] | None = field("Further files, as patterns relative to this one.")
     control: Control | None = field("The control socket.", later="plain")
     admin: Admin | None = field("The admin listener.", later="plain")
     metrics: Metrics | None = field("The metrics listener.", later="plain")

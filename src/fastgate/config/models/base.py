@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -54,10 +54,6 @@ def field(doc: str, default: Any = None, *, later: Later | None = None, required
     return Field(default, description=doc, json_schema_extra=extra)
 
 
-def _list_or_item(value: Any) -> str:
-    return "<list>" if isinstance(value, list) else "<item>"
-
-
 Text = Annotated[str, scalars.text()]
 Flag = Annotated[bool, scalars.FLAG]
 Name = Annotated[str, addresses.NAME]
@@ -76,7 +72,13 @@ HostPolicy = Annotated[str, addresses.HOST_POLICY]
 PathText = Annotated[str, addresses.PATH]
 SecretText = Annotated[Secret, SECRET]
 
-_OFF = Annotated[Literal[False], Tag("<off>")]
+
+_T = TypeVar("_T")
+_S = TypeVar("_S")
+
+
+def _list_or_item(value: Any) -> str:
+    return "<list>" if isinstance(value, list) else "<item>"
 
 
 def _map_or_off(value: Any) -> str:
@@ -87,25 +89,16 @@ def _text_or_map(value: Any) -> str:
     return "<map>" if isinstance(value, (dict, BaseModel)) else "<text>"
 
 
-class OneOrMany:
-    """`OneOrMany[T]`: one T, or a list of them."""
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return Annotated[
-            Annotated[item, Tag("<item>")] | Annotated[list[item], Tag("<list>")], Discriminator(_list_or_item)
-        ]
-
-
-class OrOff:
-    """`OrOff[T]`: a mapping, or `false` to switch it off."""
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return Annotated[Annotated[item, Tag("<map>")] | _OFF, Discriminator(_map_or_off)]
-
-
-class TextOrMap:
-    """`TextOrMap[S, T]`: the short form as text, or the long one as a mapping."""
-
-    def __class_getitem__(cls, items: tuple[Any, Any]) -> Any:
-        short, long = items
-        return Annotated[Annotated[short, Tag("<text>")] | Annotated[long, Tag("<map>")], Discriminator(_text_or_map)]
+# Unions choose their branch by what the value looks like, so that one fault gives one error.
+# One value, or a list of them.
+OneOrMany: TypeAlias = Annotated[
+    Annotated[_T, Tag("<item>")] | Annotated[list[_T], Tag("<list>")], Discriminator(_list_or_item)
+]
+# A mapping, or `false` to switch it off.
+OrOff: TypeAlias = Annotated[
+    Annotated[_T, Tag("<map>")] | Annotated[Literal[False], Tag("<off>")], Discriminator(_map_or_off)
+]
+# The short form as text, or the long one as a mapping.
+TextOrMap: TypeAlias = Annotated[
+    Annotated[_S, Tag("<text>")] | Annotated[_T, Tag("<map>")], Discriminator(_text_or_map)
+]

@@ -51,7 +51,7 @@ class Jwt(Model):
     """JSON Web Tokens."""
 
     issuer: Text | None = field("The issuer (iss), compared exactly.")
-    audience: OneOrMany[Text] = field("The audience (aud) asked for; `any` must be written.", required=True)  # type: ignore[valid-type]
+    audience: OneOrMany[Text] = field("The audience (aud) asked for; `any` must be written.", required=True)
     jwks: Text | None = field("URL or path of the key set; without it, discovery from the issuer.")
     keys: list[Any] | None = field("Keys written here.")
     algorithms: list[Text] | None = field("Algorithms accepted; those that fit the keys unless given.")
@@ -191,17 +191,17 @@ class Tenant(Policy):
 class Policies(Model):
     """Policies of one level; the nearest level's replaces the whole policy of that name, `false` switches it off."""
 
-    auth: OrOff[Auth] | None = field("Who is asking.", later="security")  # type: ignore[valid-type]
-    require: OrOff[Require] | None = field("What the identity must have.", later="security")  # type: ignore[valid-type]
-    limits: OrOff[dict[Name, Limit]] | None = field("Rates, by name.", later="security")  # type: ignore[valid-type]
-    concurrency: OrOff[Concurrency] | None = field("Requests at the same time.", later="security")  # type: ignore[valid-type]
-    ip: OrOff[Ip] | None = field("Client addresses.", later="security")  # type: ignore[valid-type]
-    cors: OrOff[Cors] | None = field("Cross-origin requests.", later="security")  # type: ignore[valid-type]
-    csrf: OrOff[Csrf] | None = field("Cross-site request forgery.", later="security")  # type: ignore[valid-type]
-    security_headers: OrOff[SecurityHeaders] | None = field("Headers that make browsers stricter.", later="security")  # type: ignore[valid-type]
-    request_headers: OrOff[HeaderChanges] | None = field("Changes to the request's headers.")  # type: ignore[valid-type]
-    response_headers: OrOff[HeaderChanges] | None = field("Changes to the response's headers.")  # type: ignore[valid-type]
-    tenant: OrOff[Tenant] | None = field("The tenant of a request.", later="security")  # type: ignore[valid-type]
+    auth: OrOff[Auth] | None = field("Who is asking.", later="security")
+    require: OrOff[Require] | None = field("What the identity must have.", later="security")
+    limits: OrOff[dict[Name, Limit]] | None = field("Rates, by name.", later="security")
+    concurrency: OrOff[Concurrency] | None = field("Requests at the same time.", later="security")
+    ip: OrOff[Ip] | None = field("Client addresses.", later="security")
+    cors: OrOff[Cors] | None = field("Cross-origin requests.", later="security")
+    csrf: OrOff[Csrf] | None = field("Cross-site request forgery.", later="security")
+    security_headers: OrOff[SecurityHeaders] | None = field("Headers that make browsers stricter.", later="security")
+    request_headers: OrOff[HeaderChanges] | None = field("Changes to the request's headers.")
+    response_headers: OrOff[HeaderChanges] | None = field("Changes to the response's headers.")
+    tenant: OrOff[Tenant] | None = field("The tenant of a request.", later="security")
     forward_credentials: Flag | None = field("Pass API keys and Basic credentials on to the target.", later="plain")
 
 

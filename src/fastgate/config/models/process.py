@@ -71,7 +71,7 @@ class Redact(Model):
 class Logs(Model):
     """Logs."""
 
-    access: OrOff[AccessLog] | None = field("The access log; off unless given.", later="plain")  # type: ignore[valid-type]
+    access: OrOff[AccessLog] | None = field("The access log; off unless given.", later="plain")
     level: (
         Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] | None
     ) = field("The least important messages of the diagnostic log.", later="plain")

@@ -55,8 +55,8 @@ class Match(Model):
     regex: Text | None = field("A linear-time expression on the whole path, tried last.")
     hosts: list[HostPattern] = field("Host names, exact or with a leading `*.`.", [])
     methods: list[Method] = field("Methods.", [])
-    headers: dict[HeaderName, TextOrMap[Text, ValueMatch]] = field("Headers by name; all must hold.", {})  # type: ignore[valid-type,type-arg]
-    query: dict[Text, TextOrMap[Text, ValueMatch]] = field("Query parameters by name; all must hold.", {})  # type: ignore[valid-type,type-arg]
+    headers: dict[HeaderName, TextOrMap[Text, ValueMatch]] = field("Headers by name; all must hold.", {})
+    query: dict[Text, TextOrMap[Text, ValueMatch]] = field("Query parameters by name; all must hold.", {})
     client_ip: list[Cidr] = field("Client addresses; any of them.", [])
 
 
@@ -99,7 +99,7 @@ class RouteAccessLog(Model):
 class Route(Model):
     """One route: what it matches and what it does (one of service, to, respond, redirect, static)."""
 
-    match: OneOrMany[Match] = field("What it matches; a list means any of them.", required=True)  # type: ignore[valid-type]
+    match: OneOrMany[Match] = field("What it matches; a list means any of them.", required=True)
     service: Name | None = field("Proxy to this service.")
     to: TargetUrl | None = field("Proxy to this URL: an inline service of one target.")
     respond: Respond | None = field("Answer directly.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastgate.config.models.base import Duration, Flag, Model, PathText, Percent, TargetUrl, Text, TextOrMap, field
+from fastgate.config.models.base import Flag, Model, PathText, Percent, TargetUrl, Text, TextOrMap, field
 from fastgate.config.models.policies import Policies
 from fastgate.config.scalars import Kind, choice, duration, refuse, whole
 
@@ -91,7 +91,7 @@ class ServiceTls(Model):
 class Service(Model):
     """A named group of targets."""
 
-    targets: list[TextOrMap[TargetUrl, Target]] = field("At least one URL, as text or {url, weight}.", [])  # type: ignore[valid-type,type-arg]
+    targets: list[TextOrMap[TargetUrl, Target]] = field("At least one URL, as text or {url, weight}.", [])
     balance: Annotated[Balance, choice(*BALANCES)] = field("How a target is chosen.", "round_robin")
     timeouts: Timeouts = field("Time-outs of an exchange.", Timeouts.model_construct())
     pool: Pool = field("Connections to each target.", Pool.model_construct())
