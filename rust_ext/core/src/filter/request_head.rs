@@ -234,20 +234,7 @@ fn separate(out: &mut Vec<u8>, head: usize) {
 #[inline]
 fn address(out: &mut Vec<u8>, ip: IpAddr) {
     match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let mut text = [0_u8; 15];
-            let mut len = 0;
-            for (i, octet) in v4.octets().into_iter().enumerate() {
-                let digits = [octet / 100, octet / 10 % 10, octet % 10];
-                let skip = usize::from(octet < 100) + usize::from(octet < 10);
-                let dot = i > 0;
-                for digit in dot.then_some(b'.').into_iter().chain(digits.into_iter().skip(skip).map(|d| b'0' + d)) {
-                    text[len] = digit;
-                    len += 1;
-                }
-            }
-            out.extend_from_slice(&text[..len]);
-        }
+        IpAddr::V4(v4) => write::ipv4(out, v4.octets()),
         IpAddr::V6(v6) => {
             // Writing to a Vec does not fail.
             let _ = write!(out, "{v6}");

@@ -17,23 +17,22 @@ impl Run {
     }
 
     /// Writes this field line, now or with its neighbours.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, out: &mut Vec<u8>, bytes: &[u8], field: &Field) {
-        if !field.tidy() {
-            self.flush(out, bytes);
-            line(out, field.name.of(bytes), field.value.of(bytes));
-            return;
-        }
         let start = field.name.start as usize;
-        if start != self.to {
+        if start != self.to || !field.tidy() {
             self.flush(out, bytes);
+            if !field.tidy() {
+                line(out, field.name.of(bytes), field.value.of(bytes));
+                return;
+            }
             self.from = start;
         }
         self.to = field.line_end();
     }
 
     /// Writes what is pending.
-    #[inline]
+    #[inline(never)]
     pub fn flush(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
         if self.from < self.to {
             out.extend_from_slice(bytes.get(self.from..self.to).unwrap_or_default());

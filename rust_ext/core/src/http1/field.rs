@@ -1,8 +1,8 @@
 //! Field lines: `name ":" OWS value OWS CRLF` (RFC 9112 §5), read strictly.
 
-use super::names::{NameWords, mapped_words, recognise, recognise_mapped};
-use super::scan::{is_name_byte, is_token_byte, lower, not_letters, value_end, word};
-use super::{Reason, Span};
+use super::names::{recognise, recognise_mapped};
+use super::scan::{is_name_byte, is_token_byte, value_end};
+use super::{Reason, Span, simd};
 
 /// Which known field a name is. Those from `Host` on need a decision before they are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +109,7 @@ pub(super) enum Read {
 }
 
 /// What a line end that is not CRLF means; `at` is where the line's content stopped.
-#[inline]
+#[cold]
 pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Option<usize>, Reason> {
     match bytes.get(at..).unwrap_or_default() {
         [b'\r', b'\n', ..] => Ok(Some(at.wrapping_add(2))),
@@ -121,25 +121,30 @@ pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Opt
 }
 
 /// Reads the line that begins at `start`.
-#[inline]
+#[inline(always)]
 pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
-    let (colon, words, odd) = match name_end(bytes, start) {
-        Name::Ends { colon, words, odd } => (colon, words, odd),
+    if bytes.get(start) == Some(&b'\r') {
+        return no_colon(bytes, start, start);
+    }
+    let (colon, odd) = match name_end(bytes, start) {
+        Name::Ends { colon, odd } => (colon, odd),
         Name::Stops(at) => return no_colon(bytes, start, at),
     };
     let len = colon.wrapping_sub(start);
     if len == 0 {
         return Read::Bad(Reason::FieldName);
     }
-    let kind = if odd { FieldKind::Other } else { recognise(len, &words) };
+    let kind = if odd { FieldKind::Other } else { recognise(bytes, start, len) };
     let space = bytes.get(colon.wrapping_add(1)) == Some(&b' ');
     let from = colon.wrapping_add(1).wrapping_add(usize::from(space));
     let stop = value_end(bytes, from);
-    let next = match line_end(bytes, stop, Reason::FieldValue) {
-        Ok(Some(next)) => next,
-        Ok(None) => return Read::Incomplete,
-        Err(reason) => return Read::Bad(reason),
-    };
+    let next = stop.wrapping_add(2);
+    if bytes.get(stop..next) != Some(b"\r\n") {
+        return match line_end(bytes, stop, Reason::FieldValue) {
+            Err(reason) => Read::Bad(reason),
+            Ok(_) => Read::Incomplete,
+        };
+    }
     let mut value = Span::new(from, stop);
     let mut tidy = space;
     if blank(bytes, from) || blank(bytes, stop.wrapping_sub(1)) {
@@ -166,36 +171,20 @@ fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> Span {
 }
 
 enum Name {
-    Ends { colon: usize, words: NameWords, odd: bool },
+    Ends { colon: usize, odd: bool },
     Stops(usize),
 }
 
-/// Finds the colon. Names of up to 24 letters and `-` go by words; the rest by the table.
-#[inline]
+/// Finds the colon. Names of letters and `-` go by vectors; the rest by the table.
+#[inline(always)]
 fn name_end(bytes: &[u8], start: usize) -> Name {
-    let mut words = [0; 3];
-    let mut at = start;
-    for slot in &mut words {
-        let Some(w) = word(bytes, at) else { break };
-        let found = not_letters(w);
-        if found == 0 {
-            *slot = lower(w);
-            at = at.wrapping_add(8);
-            continue;
-        }
-        let n = found.trailing_zeros() & !7;
-        *slot = lower(w) & !(u64::MAX << n);
-        at = at.wrapping_add(n as usize / 8);
-        if (w >> n) & 0xff == u64::from(b':') {
-            return Name::Ends { colon: at, words, odd: false };
-        }
-        break;
-    }
-    name_end_by_table(bytes, start, at)
+    let at = simd::find(bytes, start, simd::not_letter);
+    if bytes.get(at) == Some(&b':') { Name::Ends { colon: at, odd: false } } else { name_end_by_table(bytes, at) }
 }
 
 #[cold]
-fn name_end_by_table(bytes: &[u8], start: usize, mut at: usize) -> Name {
+#[inline(never)]
+fn name_end_by_table(bytes: &[u8], mut at: usize) -> Name {
     let mut odd = false;
     while let Some(&b) = bytes.get(at) {
         if !is_name_byte(b) {
@@ -206,14 +195,7 @@ fn name_end_by_table(bytes: &[u8], start: usize, mut at: usize) -> Name {
         }
         at = at.wrapping_add(1);
     }
-    // A word may have been passed over before the table took over.
-    match bytes.get(at) {
-        Some(b':') => {
-            let words = mapped_words(bytes.get(start..at).unwrap_or_default()).unwrap_or_default();
-            Name::Ends { colon: at, words, odd }
-        }
-        _ => Name::Stops(at),
-    }
+    if bytes.get(at) == Some(&b':') { Name::Ends { colon: at, odd } } else { Name::Stops(at) }
 }
 
 /// The empty line, an incomplete name, or why there is no colon.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::Ipv6Addr;
 
 use super::scan::is_host_byte;
-use super::{Reason, Span};
+use super::{Reason, Span, simd};
 
 /// Where canonical bytes are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +27,22 @@ const MAX_NAME: usize = 253;
 /// Judges `host [":" port]` and gives the canonical host: lower case, no port, no trailing dot, IPv6 in brackets.
 pub(super) fn canonical(bytes: &[u8], authority: Span, scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
     let text = authority.of(bytes);
+    // The usual host: up to fifteen plain bytes with single dots inside, no port.
+    let start = authority.start as usize;
+    let (stops, _) = simd::marks(bytes, start, simd::not_plain_host);
+    let len = text.len();
+    if (1..16).contains(&len) && simd::before(stops) >= len {
+        let (dots, _) = simd::marks(bytes, start, simd::dot);
+        let ends = 0xff | 0xff << (8 * (len.wrapping_sub(1) & 15));
+        let dots = dots & simd::below(len);
+        if dots & (dots << 8 | ends) == 0 {
+            return Ok(Piece { span: authority, own: false });
+        }
+    }
+    unusual(bytes, authority, text, scratch)
+}
+
+fn unusual(bytes: &[u8], authority: Span, text: &[u8], scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
     if text.first() == Some(&b'[') {
         return bracketed(text, scratch);
     }
@@ -55,6 +71,7 @@ pub(super) fn canonical(bytes: &[u8], authority: Span, scratch: &mut Vec<u8>) ->
         return Err(if text.is_empty() { Reason::HostMissing } else { Reason::HostSyntax });
     }
     let start = authority.start as usize;
+    debug_assert!(authority.end() <= bytes.len());
     if plain {
         return Ok(Piece { span: Span::new(start, start.wrapping_add(end)), own: false });
     }

@@ -77,7 +77,7 @@ impl Meaning {
 
     /// RFC 9110 §7.6.1.
     pub fn connection(&mut self, value: &[u8]) -> Result<(), Reason> {
-        if value.len() == 10 && value.eq_ignore_ascii_case(b"keep-alive") {
+        if value == b"keep-alive" || value == b"Keep-Alive" {
             self.keep_alive = true;
             return Ok(());
         }

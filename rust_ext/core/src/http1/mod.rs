@@ -14,6 +14,7 @@ mod request_line;
 mod response;
 mod rules;
 mod scan;
+mod simd;
 mod target;
 mod trailers;
 mod websocket;

@@ -1,9 +1,10 @@
 //! Names that belong to the gateway: known fields, reserved names and their aliases.
 
 use super::field::FieldKind;
+use super::scan::{lower, word};
 
 /// Up to 24 bytes of a name in lower case, as three words; the first byte is the lowest of the first word.
-pub(super) type NameWords = [u64; 3];
+type NameWords = [u64; 3];
 
 const fn words(name: &[u8]) -> NameWords {
     let mut words = [0; 3];
@@ -17,7 +18,7 @@ const fn words(name: &[u8]) -> NameWords {
 
 /// The words of a name after mapping: letters to lower case, anything but letters and digits to `-`.
 /// `None` for a name longer than any known one.
-pub(super) fn mapped_words(name: &[u8]) -> Option<NameWords> {
+fn mapped_words(name: &[u8]) -> Option<NameWords> {
     if name.len() > 24 {
         return None;
     }
@@ -98,18 +99,58 @@ const STARTS: [u8; 26] = {
     starts
 };
 
-/// Which known field a name of `len` bytes is.
+/// Bit by first letter of the known names of each length; `X-Forwarded-*` has many.
+const FIRSTS: [u64; 25] = {
+    let mut firsts = [0; 25];
+    let mut len = 13;
+    while len < 25 {
+        firsts[len] = 1 << (b'x' & 63);
+        len += 1;
+    }
+    let mut i = 0;
+    while i < KNOWN.len() {
+        firsts[KNOWN[i].0.len()] |= 1 << (KNOWN[i].0[0] & 63);
+        i += 1;
+    }
+    firsts
+};
+
+/// Which known field the name of `len` letters and `-` at `start` is.
+#[inline(always)]
+pub(super) fn recognise(bytes: &[u8], start: usize, len: usize) -> FieldKind {
+    let first = bytes.get(start).map_or(0, |b| b | 0x20);
+    match FIRSTS.get(len) {
+        Some(firsts) if firsts & bit(first) == 0 => FieldKind::Other,
+        Some(_) => recognise_likely(bytes, start, len),
+        None => recognise_mapped(bytes.get(start..start.wrapping_add(len)).unwrap_or_default()),
+    }
+}
+
+#[inline(never)]
+fn recognise_likely(bytes: &[u8], start: usize, len: usize) -> FieldKind {
+    let at = |i: usize| word(bytes, start.wrapping_add(i)).map(lower);
+    let cut = |w: u64, len: usize| w & (u64::MAX >> (64_usize.wrapping_sub(len.wrapping_mul(8)) & 63));
+    let words = match len {
+        1..=8 => at(0).map(|a| [cut(a, len), 0, 0]),
+        9..=16 => at(0).zip(at(8)).map(|(a, b)| [a, cut(b, len.wrapping_sub(8)), 0]),
+        _ => None,
+    };
+    match words {
+        Some(words) => known(len, &words),
+        None => recognise_mapped(bytes.get(start..start.wrapping_add(len)).unwrap_or_default()),
+    }
+}
+
+/// Which known field a name of `len` bytes is, by its words.
 #[inline]
-pub(super) fn recognise(len: usize, name: &NameWords) -> FieldKind {
+fn known(len: usize, name: &NameWords) -> FieldKind {
     if len > 24 {
         return FieldKind::Other;
     }
     let (from, to) = (STARTS[len] as usize, STARTS[len.wrapping_add(1)] as usize);
-    if let Some(candidates) = TABLE.get(from..to) {
-        for (words, kind) in candidates {
-            if words == name {
-                return *kind;
-            }
+    for (words, kind) in TABLE.get(from..to).unwrap_or_default() {
+        if (words[0] ^ name[0]) | (words[1] ^ name[1]) | (words[2] ^ name[2]) == 0 {
+            return *kind;
         }
     }
     if name[0] == X_FORWARDED[0] && name[1] & 0xffff_ffff == X_FORWARDED[1] {
@@ -121,7 +162,7 @@ pub(super) fn recognise(len: usize, name: &NameWords) -> FieldKind {
 /// Which known field a name is after mapping every character but letters and digits to `-`.
 pub(super) fn recognise_mapped(name: &[u8]) -> FieldKind {
     match mapped_words(name) {
-        Some(words) => recognise(name.len(), &words),
+        Some(words) => known(name.len(), &words),
         None => {
             if X_FORWARDED_BYTES.iter().zip(name).all(|(a, &b)| *a == mapped(b)) {
                 FieldKind::XForwarded
@@ -153,7 +194,9 @@ impl ReservedNames {
         for name in all {
             let (name, prefix) = name.strip_suffix('*').map_or((name, false), |name| (name, true));
             let mapped: Box<[u8]> = name.bytes().map(mapped).collect();
-            this.first |= mapped.first().map_or(u64::MAX, |&b| bit(b));
+            // A mapped first byte that is no letter or digit stands for many.
+            let first = mapped.first().copied().filter(u8::is_ascii_alphanumeric);
+            this.first |= first.map_or(u64::MAX, |b| bit(b | 0x20));
             this.names.push((mapped, prefix));
         }
         this
@@ -162,7 +205,7 @@ impl ReservedNames {
     /// Whether a name equals a reserved one after mapping every character but letters and digits to `-`.
     #[inline]
     pub fn matches(&self, name: &[u8]) -> bool {
-        name.first().is_some_and(|&b| self.first & bit(mapped(b)) != 0) && self.matches_any(name)
+        name.first().is_some_and(|&b| self.first & bit(b | 0x20) != 0) && self.matches_any(name)
     }
 
     #[cold]
@@ -174,7 +217,7 @@ impl ReservedNames {
     }
 }
 
-#[inline]
-fn bit(b: u8) -> u64 {
+#[inline(always)]
+const fn bit(b: u8) -> u64 {
     1 << (b & 63)
 }

@@ -1,8 +1,8 @@
 //! The request line: `METHOD SP TARGET SP VERSION CRLF` (RFC 9112 §3).
 
 use super::field::line_end;
-use super::scan::{is_complex_byte, is_method_byte, is_path_byte, is_query_byte, is_token_byte, word};
-use super::{Method, Reason, RequestRules, Span, Version};
+use super::scan::{is_complex_byte, is_method_byte, is_path_byte, is_token_byte, word};
+use super::{Method, Reason, RequestRules, Span, Version, simd};
 
 /// A request line as read; the path is not canonical yet.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,7 @@ pub(super) enum Form {
 }
 
 /// Reads the line; `Ok(None)` when it is incomplete.
+#[inline(always)]
 pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<Option<RequestLine>, Reason> {
     let Some((method, target)) = method(bytes, start)? else { return Ok(None) };
     let method_span = Span::new(start, target.wrapping_sub(1));
@@ -47,7 +48,7 @@ pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<O
             Form::Absolute
         }
     };
-    let from = at;
+    let from = if form == Form::Asterisk { target } else { at };
     let mut complex = false;
     if form != Form::Asterisk {
         (at, complex) = path_end(bytes, at);
@@ -55,7 +56,7 @@ pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<O
     let path = Span::new(from, at);
     let query = if bytes.get(at) == Some(&b'?') && form != Form::Asterisk {
         let from = at.wrapping_add(1);
-        at = bytes.iter().skip(from).position(|&b| !is_query_byte(b)).map_or(bytes.len(), |n| from.wrapping_add(n));
+        at = simd::find(bytes, from, simd::not_query);
         Some(Span::new(from, at))
     } else {
         None
@@ -131,13 +132,36 @@ fn other_method(bytes: &[u8], start: usize) -> Result<Option<(Method, usize)>, R
 
 /// Where the path that begins at `at` ends, and whether its canonical form may differ.
 #[inline]
-fn path_end(bytes: &[u8], at: usize) -> (usize, bool) {
+fn path_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut complex = false;
-    let mut after_slash = false;
-    let rest = bytes.get(at..).unwrap_or_default();
-    for (i, &b) in rest.iter().enumerate() {
+    let mut after_slash = 0;
+    loop {
+        let (stops, there) = simd::marks(bytes, at, simd::not_simple_path);
+        let (slashes, _) = simd::marks(bytes, at, simd::slash);
+        let (dots, _) = simd::marks(bytes, at, simd::dot);
+        let (len, inside) = match stops {
+            0 => (there, u128::MAX),
+            _ => (simd::before(stops), simd::below(simd::before(stops))),
+        };
+        complex |= (slashes << 8 | after_slash) & (slashes | dots) & inside != 0;
+        after_slash = slashes >> 120;
+        at = at.wrapping_add(len);
+        if len < 16 {
+            return match bytes.get(at) {
+                Some(&b) if is_path_byte(b) => path_end_by_table(bytes, at, complex),
+                _ => (at, complex),
+            };
+        }
+    }
+}
+
+/// Goes on at `at`, where a less usual path byte stands.
+#[cold]
+fn path_end_by_table(bytes: &[u8], at: usize, mut complex: bool) -> (usize, bool) {
+    let mut after_slash = bytes.get(at.wrapping_sub(1)) == Some(&b'/');
+    for (i, &b) in bytes.iter().enumerate().skip(at) {
         if !is_path_byte(b) {
-            return (at.wrapping_add(i), complex);
+            return (i, complex);
         }
         complex |= is_complex_byte(b) || (after_slash && matches!(b, b'/' | b'.'));
         after_slash = b == b'/';
@@ -185,14 +209,18 @@ fn bad_target(bytes: &[u8], at: usize) -> Result<Option<RequestLine>, Reason> {
 
 #[inline]
 fn version(bytes: &[u8], at: usize) -> Result<Option<(Version, usize)>, Reason> {
-    let rest = bytes.get(at..).unwrap_or_default();
-    match rest {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ (b'0' | b'1'), b'\r', b'\n', ..] => {
-            let version = if *minor == b'1' { Version::Http11 } else { Version::Http10 };
-            Ok(Some((version, at.wrapping_add(10))))
+    let next = at.wrapping_add(10);
+    if let Some(w) = word(bytes, at)
+        && bytes.get(next.wrapping_sub(2)..next) == Some(b"\r\n")
+    {
+        if w == eight(b"HTTP/1.1") {
+            return Ok(Some((Version::Http11, next)));
         }
-        _ => other_version(rest),
+        if w == eight(b"HTTP/1.0") {
+            return Ok(Some((Version::Http10, next)));
+        }
     }
+    other_version(bytes.get(at..).unwrap_or_default())
 }
 
 #[cold]

@@ -50,8 +50,73 @@ pub fn status(out: &mut Vec<u8>, status: u16) {
 /// Writes 128 bits as 32 hex digits.
 #[inline]
 pub fn hex32(number: u128, buf: &mut [u8; 32]) {
-    for (slot, byte) in buf.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        slot[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-        slot[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    for (slot, word) in buf.chunks_exact_mut(8).zip([number >> 96, number >> 64, number >> 32, number]) {
+        slot.copy_from_slice(&hex8(word as u32).to_be_bytes());
+    }
+}
+
+/// Eight hex digits, the first one highest: nibbles are spread to bytes, then all become digits at once.
+#[inline]
+fn hex8(number: u32) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let mut n = u64::from(number);
+    n = (n << 16 | n) & 0x0000_ffff_0000_ffff;
+    n = (n << 8 | n) & 0x00ff_00ff_00ff_00ff;
+    n = (n << 4 | n) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 10-15 need another 39 to become a-f.
+    let letters = n.wrapping_add(ONES * 6) >> 4 & ONES;
+    n.wrapping_add(ONES * 0x30).wrapping_add(letters.wrapping_mul(39))
+}
+
+/// Writes an IPv4 address.
+#[inline]
+pub(crate) fn ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
+    let mut text = [b'.'; 16];
+    let mut len = 0_usize;
+    for octet in octets {
+        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10].map(|d| b'0'.wrapping_add(d));
+        let digits = match octet {
+            100.. => [hundreds, tens, ones, b'.'],
+            10.. => [tens, ones, b'.', b'.'],
+            _ => [ones, b'.', b'.', b'.'],
+        };
+        if let Some(slot) = text.get_mut(len..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+            *slot = digits;
+        }
+        len = len.wrapping_add(2).wrapping_add(usize::from(octet > 9)).wrapping_add(usize::from(octet > 99));
+    }
+    out.extend_from_slice(text.get(..len.wrapping_sub(1)).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_digits() {
+        let mut buf = [0; 32];
+        hex32(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210, &mut buf);
+        assert_eq!(&buf, b"0123456789abcdeffedcba9876543210");
+    }
+
+    #[test]
+    fn addresses() {
+        for octets in [[0, 0, 0, 0], [255, 255, 255, 255], [127, 0, 0, 1], [9, 10, 99, 100], [192, 168, 1, 20]] {
+            let mut out = Vec::new();
+            ipv4(&mut out, octets);
+            assert_eq!(out, std::net::Ipv4Addr::from(octets).to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn chunk_heads() {
+        for len in [1, 9, 10, 15, 16, 255, 256, 65536, usize::MAX] {
+            let mut out = Vec::new();
+            chunk_head(&mut out, len);
+            assert_eq!(out, format!("{len:x}\r\n").as_bytes());
+        }
+        let mut out = Vec::new();
+        chunk_head(&mut out, 0);
+        assert!(out.is_empty());
     }
 }
