@@ -26,6 +26,7 @@ cdef class Request:
     cdef void _end(self) noexcept
 
 
+@cython.final
 cdef class Response:
     cdef readonly int status
     cdef readonly bytes body

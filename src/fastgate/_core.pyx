@@ -394,6 +394,7 @@ cdef class Request:
         return f"<Request {self.method} {self.path} on route {self.route!r}>"
 
 
+@cython.final
 cdef class Response:
     """An answer that the gateway gives itself, in place of the upstream.
 

@@ -1,0 +1,239 @@
+"""The class `Gateway`: a config from a file or built in Python, hooks beside it, and the running engine behind both."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from fastgate.config import Loaded, Snapshot, compile, from_mapping, load  # noqa: A004
+from fastgate.errors import FastgateError
+from fastgate.runtime.running import Hook, Running, validate
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_H = TypeVar("_H", bound=Hook)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOG = logging.getLogger("fastgate")
+
+
+class Gateway:
+    """An API gateway: listeners, services, routes, and Python hooks on them.
+
+    ```python
+    gateway = Gateway().listener("public", bind="127.0.0.1:8000")
+    gateway.route("projects", match={"prefix": "/api"}, to="http://127.0.0.1:9000")
+    gateway.run()
+    ```
+
+    Args:
+        allow_literal_secrets: Secrets written in the config itself become a warning.
+    """
+
+    def __init__(self, *, allow_literal_secrets: bool = False) -> None:
+        self._files: tuple[str | os.PathLike[str], ...] = ()
+        self._written: dict[str, dict[str, Any]] = {}
+        self._literal = allow_literal_secrets
+        self._hooks: list[tuple[Hook, frozenset[str] | None]] = []
+        self._running: Running | None = None
+        self._draining = False
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_file(cls, *paths: str | os.PathLike[str], allow_literal_secrets: bool = False) -> Self:
+        """A gateway from config files, each over the ones before it.
+
+        Raises:
+            ConfigError: every fault of every file, with its line.
+        """
+        gateway = cls(allow_literal_secrets=allow_literal_secrets)
+        gateway._files = paths
+        gateway.load()
+        return gateway
+
+    # The same model and the same validation as the file's: these write the mapping that the file would have.
+
+    def listener(self, name: str, bind: str, **settings: Any) -> Self:
+        """Adds a listener, with the keys of the config file."""
+        return self._write("listeners", name, {"bind": bind, **settings})
+
+    def service(self, name: str, *targets: str | Mapping[str, Any], **settings: Any) -> Self:
+        """Adds a service with its targets, with the keys of the config file."""
+        return self._write("services", name, {**({"targets": list(targets)} if targets else {}), **settings})
+
+    def route(self, name: str, **settings: Any) -> Self:
+        """Adds a route, with the keys of the config file: `match`, `service` or `to`, and the rest."""
+        return self._write("routes", name, settings)
+
+    def configure(self, **settings: Any) -> Self:
+        """Sets top-level keys of the config file: `limits`, `shutdown`, `workers`, `policies`, …."""
+        for name, value in settings.items():
+            self._written[name] = value
+        return self
+
+    def _write(self, part: str, name: str, value: dict[str, Any]) -> Self:
+        named = self._written.setdefault(part, {})
+        if name in named:
+            raise ValueError(f"{part}.{name} stands there already")
+        named[name] = value
+        return self
+
+    @overload
+    def on_request(self, hook: _H, /) -> _H: ...
+    @overload
+    def on_request(self, /, *, routes: Iterable[str] | None = None) -> Callable[[_H], _H]: ...
+    def on_request(self, hook: _H | None = None, /, *, routes: Iterable[str] | None = None) -> _H | Callable[[_H], _H]:
+        """Registers a hook that sees requests before a target is chosen; usable bare or with arguments.
+
+        Hooks run in the order they were registered, on one thread. `None` goes on, a `Response` answers; an exception
+        answers 500 and is logged. A hook that waits holds up every other hook, but never a route without one.
+
+        Args:
+            hook: Takes a `Request`, returns `None` or a `Response`.
+            routes: Names of the routes it runs on; `None`: all. Unknown names are a `ConfigError` at the start.
+
+        Raises:
+            TypeError: it is no function of one argument, or it is `async def`, which comes in a later version.
+        """
+        if isinstance(routes, str):
+            raise TypeError(f"routes is a list of names: write routes=[{routes!r}]")
+        names = None if routes is None else frozenset(routes)
+
+        def register(hook: _H) -> _H:
+            _check_hook(hook)
+            with self._lock:
+                if self._running is not None:
+                    raise FastgateError("the gateway runs already: register hooks before it starts")
+                self._hooks.append((hook, names))
+            return hook
+
+        return register if hook is None else register(hook)
+
+    def load(self) -> Loaded:
+        """Reads and checks the config as it stands now.
+
+        Raises:
+            ConfigError: every fault, with its place.
+        """
+        if self._files:
+            overrides = [self._written] if self._written else []
+            return load(*self._files, overrides=overrides, origin="Python", allow_literal_secrets=self._literal)
+        return from_mapping(self._written, "Python", allow_literal_secrets=self._literal)
+
+    def check(self) -> None:
+        """Checks everything that a start would, the engine's own checks included. Raises `ConfigError`."""
+        validate(self._compile()[0])
+
+    def _compile(self) -> tuple[Snapshot, dict[str, Sequence[Hook]]]:
+        loaded = self.load()
+        named = {name for _, names in self._hooks for name in names or ()}
+        everywhere = any(names is None for _, names in self._hooks)
+        snapshot = compile(loaded, hooks=named | set(loaded.config.routes) if everywhere else named)
+        hooks = {
+            route: tuple(hook for hook, names in self._hooks if names is None or route in names)
+            for route in snapshot.routes
+        }
+        return snapshot, {route: chain for route, chain in hooks.items() if chain}
+
+    def start(self) -> Self:
+        """Starts the engine and returns once every listener accepts.
+
+        Raises:
+            ConfigError: the config cannot be run.
+            StartError: the system refuses, a port that is taken for one.
+        """
+        with self._lock:
+            if self._running is not None:
+                raise FastgateError("the gateway runs already")
+            self._running = Running(*self._compile())
+            self._draining = False
+        return self
+
+    def reload(self) -> None:
+        """Reads the config again and swaps it in; on any error the old one stays. Raises as `start` does."""
+        with self._lock:
+            self._engine().apply(*self._compile())
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Ends now, in-flight requests included; returns whether every thread ended within `timeout` seconds each.
+
+        Without a running engine nothing is done. Only a hook that does not return can outlive it.
+        """
+        with self._lock:
+            running, self._running = self._running, None
+        return running is None or running.stop(timeout)
+
+    def run(self) -> None:
+        """Runs in the foreground: SIGTERM and SIGINT drain, a second one ends now, SIGHUP reloads.
+
+        Raises:
+            ConfigError, StartError: as `start`; a reload that fails is logged, and the old config stays.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise FastgateError("run() handles signals, so it belongs to the main thread; use start() and stop() here")
+        asked: list[int] = []
+        before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in _SIGNALS}
+        try:
+            with self:
+                while not self._engine().wait(0.25 if not asked else 0):
+                    if asked:
+                        self._asked(asked.pop(0))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _asked(self, number: int) -> None:
+        engine = self._engine()
+        if number == signal.SIGHUP:
+            try:
+                self.reload()
+            except FastgateError as error:
+                _LOG.error("the config was not reloaded, the old one stays: %s", error)
+        elif self._draining:
+            engine.end()
+        else:
+            self._draining = True
+            engine.drain()
+
+    def _engine(self) -> Running:
+        if self._running is None:
+            raise FastgateError("the gateway does not run")
+        return self._running
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Every listener's name and the address it is bound to. Raises `FastgateError` when it does not run."""
+        return self._engine().addresses()
+
+    def stats(self) -> dict[str, Any]:
+        """The engine's counters. Raises `FastgateError` when it does not run."""
+        return self._engine().stats()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _check_hook(hook: object) -> None:
+    name = getattr(hook, "__qualname__", repr(hook))
+    if not callable(hook):
+        raise TypeError(f"on_request takes a function of one argument, not {type(hook).__name__}")
+    inner = hook if inspect.isroutine(hook) else getattr(hook, "__call__", hook)  # noqa: B004
+    for function in (inspect.unwrap(hook), inner):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{name} is async: on_request hooks are plain functions in this version, asynchronous ones come later"
+            )
+    try:
+        inspect.signature(hook).bind(None)
+    except TypeError as error:
+        raise TypeError(f"{name} must take one argument, the request: {error}") from None
+    except ValueError:
+        pass  # a builtin without a signature
