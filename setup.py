@@ -36,7 +36,7 @@ def find_cargo() -> None:
         )
 
 
-class BuildRust(build_rust):  # type: ignore[misc]
+class BuildRust(build_rust):
     """`build_rust` that asks for Rust in one sentence before anything else."""
 
     def run(self) -> None:

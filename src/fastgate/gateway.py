@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from fastgate.config import Loaded, Snapshot, compile, from_mapping, load  # noqa: A004
 from fastgate.errors import FastgateError
-from fastgate.runtime.running import Hook, Running, validate
+from fastgate.runtime import Runtime, validate
+from fastgate.runtime.running import Hook
 
 if TYPE_CHECKING:
     from typing import Self
 
 _H = TypeVar("_H", bound=Hook)
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LOG = logging.getLogger("fastgate")
 
 
 class Gateway:
@@ -40,8 +37,7 @@ class Gateway:
         self._written: dict[str, dict[str, Any]] = {}
         self._literal = allow_literal_secrets
         self._hooks: list[tuple[Hook, frozenset[str] | None]] = []
-        self._running: Running | None = None
-        self._draining = False
+        self._runtime: Runtime | None = None
         self._lock = threading.RLock()
 
     @classmethod
@@ -107,7 +103,7 @@ class Gateway:
         def register(hook: _H) -> _H:
             _check_hook(hook)
             with self._lock:
-                if self._running is not None:
+                if self._runtime is not None:
                     raise FastgateError("the gateway runs already: register hooks before it starts")
                 self._hooks.append((hook, names))
             return hook
@@ -147,72 +143,67 @@ class Gateway:
             ConfigError: the config cannot be run.
             StartError: the system refuses, a port that is taken for one.
         """
-        with self._lock:
-            if self._running is not None:
-                raise FastgateError("the gateway runs already")
-            self._running = Running(*self._compile())
-            self._draining = False
+        runtime = self._claim()
+        try:
+            runtime.start()
+        except BaseException:
+            self._release()
+            raise
         return self
+
+    def _claim(self) -> Runtime:
+        with self._lock:
+            if self._runtime is not None:
+                raise FastgateError("the gateway runs already")
+            self._runtime = Runtime(self._compile)
+            return self._runtime
 
     def reload(self) -> None:
         """Reads the config again and swaps it in; on any error the old one stays. Raises as `start` does."""
-        with self._lock:
-            self._engine().apply(*self._compile())
+        self._live().reload()
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends now, in-flight requests included; returns whether every thread ended within `timeout` seconds each.
 
         Without a running engine nothing is done. Only a hook that does not return can outlive it.
         """
-        with self._lock:
-            running, self._running = self._running, None
-        return running is None or running.stop(timeout)
+        runtime = self._release()
+        return runtime is None or runtime.stop(timeout)
 
-    def run(self) -> None:
+    def run(self, ready: Callable[[Runtime], None] | None = None) -> None:
         """Runs in the foreground: SIGTERM and SIGINT drain, a second one ends now, SIGHUP reloads.
+
+        Args:
+            ready: Called once every listener accepts.
 
         Raises:
             ConfigError, StartError: as `start`; a reload that fails is logged, and the old config stays.
         """
-        if threading.current_thread() is not threading.main_thread():
-            raise FastgateError("run() handles signals, so it belongs to the main thread; use start() and stop() here")
-        asked: list[int] = []
-        before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in _SIGNALS}
+        runtime = self._claim()
         try:
-            with self:
-                while not self._engine().wait(0.25 if not asked else 0):
-                    if asked:
-                        self._asked(asked.pop(0))
+            runtime.run(ready)
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._release()
 
-    def _asked(self, number: int) -> None:
-        engine = self._engine()
-        if number == signal.SIGHUP:
-            try:
-                self.reload()
-            except FastgateError as error:
-                _LOG.error("the config was not reloaded, the old one stays: %s", error)
-        elif self._draining:
-            engine.end()
-        else:
-            self._draining = True
-            engine.drain()
+    def _release(self) -> Runtime | None:
+        with self._lock:
+            runtime, self._runtime = self._runtime, None
+        return runtime
 
-    def _engine(self) -> Running:
-        if self._running is None:
+    def _live(self) -> Runtime:
+        runtime = self._runtime
+        if runtime is None:
             raise FastgateError("the gateway does not run")
-        return self._running
+        return runtime
 
     @property
     def addresses(self) -> dict[str, str]:
         """Every listener's name and the address it is bound to. Raises `FastgateError` when it does not run."""
-        return self._engine().addresses()
+        return self._live().addresses
 
     def stats(self) -> dict[str, Any]:
         """The engine's counters. Raises `FastgateError` when it does not run."""
-        return self._engine().stats()
+        return self._live().stats()
 
     def __enter__(self) -> Self:
         return self.start()
