@@ -68,6 +68,10 @@ const MAX_ID: usize = 128;
 /// The client's only `X-Request-Id` if it is at most 128 safe characters (letters, digits, `-._~+/=:@`), else
 /// `random` in hex.
 pub fn request_id<'a>(req: &'a Request, bytes: &'a [u8], random: u128, buf: &'a mut [u8; 32]) -> &'a [u8] {
+    if !req.has_id() {
+        write::hex32(random, buf);
+        return buf;
+    }
     let mut sent = req.fields().iter().filter(|field| field.kind == FieldKind::XRequestId);
     if let (Some(field), None) = (sent.next(), sent.next()) {
         let id = field.value.of(bytes);

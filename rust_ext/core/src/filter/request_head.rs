@@ -65,7 +65,9 @@ pub fn write_request_head(out: &mut Vec<u8>, req: &Request, bytes: &[u8], o: &Ou
     }
     forwarded(out, req, bytes, o, &said, edits);
     if !said.id && !edits.replace(b"x-request-id") {
-        line(out, b"X-Request-Id", o.request_id);
+        out.extend_from_slice(b"X-Request-Id: ");
+        out.extend_from_slice(o.request_id);
+        out.extend_from_slice(b"\r\n");
     }
     if !said.length {
         match o.framing {
@@ -193,11 +195,16 @@ fn forwarded(out: &mut Vec<u8>, req: &Request, bytes: &[u8], o: &Outgoing<'_>, s
         hops(out, req, bytes, o);
     }
     if !said.proto && (free || !edits.replace(b"x-forwarded-proto")) {
-        line(out, b"X-Forwarded-Proto", o.scheme.as_bytes());
+        match o.scheme {
+            "http" => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
+            scheme => line(out, b"X-Forwarded-Proto", scheme.as_bytes()),
+        }
     }
     let authority = req.authority(bytes);
     if !said.forwarded_host && !authority.is_empty() && (free || !edits.replace(b"x-forwarded-host")) {
-        line(out, b"X-Forwarded-Host", authority);
+        out.extend_from_slice(b"X-Forwarded-Host: ");
+        out.extend_from_slice(authority);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -62,7 +62,9 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     if free || !edits.replace(b"x-request-id") {
-        line(out, b"X-Request-Id", i.request_id);
+        out.extend_from_slice(b"X-Request-Id: ");
+        out.extend_from_slice(i.request_id);
+        out.extend_from_slice(b"\r\n");
     }
     if let Some(protocol) = i.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\n");

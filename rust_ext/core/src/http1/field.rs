@@ -123,36 +123,64 @@ pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Opt
 /// Reads the line that begins at `start`.
 #[inline(always)]
 pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
-    if bytes.get(start) == Some(&b'\r') {
-        return no_colon(bytes, start, start);
+    match tidy_line(bytes, start) {
+        Some((field, next)) => Read::Field(Line { field, next, odd: false }),
+        None => read_any_line(bytes, start),
     }
+}
+
+/// The usual line: a name of letters, digits and `-`, a colon, one space, a value without HTAB, CRLF.
+#[inline(always)]
+fn tidy_line(bytes: &[u8], start: usize) -> Option<(Field, usize)> {
+    let rest = bytes.get(start..)?;
+    let chunk = rest.first_chunk::<16>()?;
+    let mut len = simd::not_name(chunk).trailing_zeros() as usize;
+    if len > 16 {
+        len = simd::find(rest, 16, simd::not_name);
+    }
+    let from = len.wrapping_add(2);
+    let value = rest.get(from..)?;
+    if len == 0 || rest.get(len..from) != Some(b": ") {
+        return None;
+    }
+    let stop = simd::find(value, 0, simd::control);
+    let end = stop.wrapping_add(2);
+    if value.get(stop..end) != Some(b"\r\n") || value.first() == Some(&b' ') {
+        return None;
+    }
+    if stop > 0 && value.get(stop.wrapping_sub(1)) == Some(&b' ') {
+        return None;
+    }
+    let kind = recognise(rest, chunk, len);
+    let colon = start.wrapping_add(len);
+    let from = start.wrapping_add(from);
+    let value = Span::new(from, from.wrapping_add(stop));
+    Some((Field { name: Span::new(start, colon), value, kind, flags: TIDY }, from.wrapping_add(end)))
+}
+
+/// Any line, and why it is refused.
+#[inline(never)]
+fn read_any_line(bytes: &[u8], start: usize) -> Read {
     let (colon, odd) = match name_end(bytes, start) {
         Name::Ends { colon, odd } => (colon, odd),
         Name::Stops(at) => return no_colon(bytes, start, at),
     };
-    let len = colon.wrapping_sub(start);
-    if len == 0 {
+    if colon == start {
         return Read::Bad(Reason::FieldName);
     }
-    let kind = if odd { FieldKind::Other } else { recognise(bytes, start, len) };
+    let name = Span::new(start, colon);
+    let kind = if odd { FieldKind::Other } else { recognise_mapped(name.of(bytes)) };
     let space = bytes.get(colon.wrapping_add(1)) == Some(&b' ');
     let from = colon.wrapping_add(1).wrapping_add(usize::from(space));
     let stop = value_end(bytes, from);
-    let next = stop.wrapping_add(2);
-    if bytes.get(stop..next) != Some(b"\r\n") {
-        return match line_end(bytes, stop, Reason::FieldValue) {
-            Err(reason) => Read::Bad(reason),
-            Ok(_) => Read::Incomplete,
-        };
-    }
-    let mut value = Span::new(from, stop);
-    let mut tidy = space;
-    if blank(bytes, from) || blank(bytes, stop.wrapping_sub(1)) {
-        value = trimmed(bytes, from, stop);
-        tidy = space && value.start as usize == from && value.end() == stop;
-    }
-    let field = Field { name: Span::new(start, colon), value, kind, flags: u8::from(tidy) * TIDY };
-    Read::Field(Line { field, next, odd })
+    let next = match line_end(bytes, stop, Reason::FieldValue) {
+        Ok(Some(next)) => next,
+        Ok(None) => return Read::Incomplete,
+        Err(reason) => return Read::Bad(reason),
+    };
+    let value = trimmed(bytes, from, stop);
+    let tidy = space && value == Span::new(from, stop);
+    Read::Field(Line { field: Field { name, value, kind, flags: u8::from(tidy) * TIDY }, next, odd })
 }
 
 #[inline]
@@ -175,16 +203,8 @@ enum Name {
     Stops(usize),
 }
 
-/// Finds the colon. Names of letters and `-` go by vectors; the rest by the table.
-#[inline(always)]
-fn name_end(bytes: &[u8], start: usize) -> Name {
-    let at = simd::find(bytes, start, simd::not_letter);
-    if bytes.get(at) == Some(&b':') { Name::Ends { colon: at, odd: false } } else { name_end_by_table(bytes, at) }
-}
-
-#[cold]
-#[inline(never)]
-fn name_end_by_table(bytes: &[u8], mut at: usize) -> Name {
+/// Finds the colon.
+fn name_end(bytes: &[u8], mut at: usize) -> Name {
     let mut odd = false;
     while let Some(&b) = bytes.get(at) {
         if !is_name_byte(b) {

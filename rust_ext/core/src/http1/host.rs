@@ -27,15 +27,15 @@ const MAX_NAME: usize = 253;
 /// Judges `host [":" port]` and gives the canonical host: lower case, no port, no trailing dot, IPv6 in brackets.
 pub(super) fn canonical(bytes: &[u8], authority: Span, scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
     let text = authority.of(bytes);
-    // The usual host: up to fifteen plain bytes with single dots inside, no port.
+    // The usual host: up to sixteen plain bytes with single dots inside, no port.
     let start = authority.start as usize;
     let (stops, _) = simd::marks(bytes, start, simd::not_plain_host);
     let len = text.len();
-    if (1..16).contains(&len) && simd::before(stops) >= len {
+    if (1..=16).contains(&len) && stops & simd::below(len) == 0 {
         let (dots, _) = simd::marks(bytes, start, simd::dot);
-        let ends = 0xff | 0xff << (8 * (len.wrapping_sub(1) & 15));
+        let ends = 1 | 1_u32 << (len.wrapping_sub(1) & 31);
         let dots = dots & simd::below(len);
-        if dots & (dots << 8 | ends) == 0 {
+        if dots & (dots << 1 | ends) == 0 {
             return Ok(Piece { span: authority, own: false });
         }
     }

@@ -1,7 +1,6 @@
 //! Names that belong to the gateway: known fields, reserved names and their aliases.
 
 use super::field::FieldKind;
-use super::scan::{lower, word};
 
 /// Up to 24 bytes of a name in lower case, as three words; the first byte is the lowest of the first word.
 type NameWords = [u64; 3];
@@ -115,34 +114,25 @@ const FIRSTS: [u64; 25] = {
     firsts
 };
 
-/// Which known field the name of `len` letters and `-` at `start` is.
+/// Which known field the first `len` bytes of `rest` are: letters, digits and `-`; `chunk` is its beginning.
 #[inline(always)]
-pub(super) fn recognise(bytes: &[u8], start: usize, len: usize) -> FieldKind {
-    let first = bytes.get(start).map_or(0, |b| b | 0x20);
+pub(super) fn recognise(rest: &[u8], chunk: &[u8; 16], len: usize) -> FieldKind {
     match FIRSTS.get(len) {
-        Some(firsts) if firsts & bit(first) == 0 => FieldKind::Other,
-        Some(_) => recognise_likely(bytes, start, len),
-        None => recognise_mapped(bytes.get(start..start.wrapping_add(len)).unwrap_or_default()),
+        Some(firsts) if firsts & bit(chunk[0] | 0x20) == 0 => FieldKind::Other,
+        Some(_) if len <= 16 => {
+            let unused = 8 * (16_usize.wrapping_sub(len) & 15);
+            let name = (u128::from_le_bytes(*chunk) | LOWER) & (u128::MAX >> unused);
+            known(len, &[name as u64, (name >> 64) as u64, 0])
+        }
+        _ => recognise_mapped(rest.get(..len).unwrap_or_default()),
     }
 }
 
-#[inline(never)]
-fn recognise_likely(bytes: &[u8], start: usize, len: usize) -> FieldKind {
-    let at = |i: usize| word(bytes, start.wrapping_add(i)).map(lower);
-    let cut = |w: u64, len: usize| w & (u64::MAX >> (64_usize.wrapping_sub(len.wrapping_mul(8)) & 63));
-    let words = match len {
-        1..=8 => at(0).map(|a| [cut(a, len), 0, 0]),
-        9..=16 => at(0).zip(at(8)).map(|(a, b)| [a, cut(b, len.wrapping_sub(8)), 0]),
-        _ => None,
-    };
-    match words {
-        Some(words) => known(len, &words),
-        None => recognise_mapped(bytes.get(start..start.wrapping_add(len)).unwrap_or_default()),
-    }
-}
+/// Makes letters lower case; digits and `-` stay as they are.
+const LOWER: u128 = u128::MAX / 255 * 0x20;
 
 /// Which known field a name of `len` bytes is, by its words.
-#[inline]
+#[inline(never)]
 fn known(len: usize, name: &NameWords) -> FieldKind {
     if len > 24 {
         return FieldKind::Other;

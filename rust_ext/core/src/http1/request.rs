@@ -42,6 +42,7 @@ pub struct Request {
     query: Option<Span>,
     host: Piece,
     has_host: bool,
+    has_id: bool,
     expect: bool,
     meaning: Meaning,
 }
@@ -73,6 +74,7 @@ impl Request {
             query: None,
             host: Piece::default(),
             has_host: false,
+            has_id: false,
             expect: false,
             meaning: Meaning::default(),
         }
@@ -93,6 +95,7 @@ impl Request {
         self.query = None;
         self.host = Piece::default();
         self.has_host = false;
+        self.has_id = false;
         self.expect = false;
         self.meaning = Meaning::default();
     }
@@ -320,6 +323,10 @@ impl Request {
                 Ok(())
             }
             FieldKind::Expect => Err(Reason::ExpectUnknown),
+            FieldKind::XRequestId => {
+                self.has_id = true;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -446,6 +453,12 @@ impl Request {
     pub(crate) fn verbatim_line(&self) -> Option<(usize, usize)> {
         let same = self.form == Form::Origin && self.version == Version::Http11 && !self.raw_path.own;
         same.then_some((self.method_span.start as usize, self.fields_start))
+    }
+
+    /// Whether the client sent an `X-Request-Id`.
+    #[inline]
+    pub(crate) fn has_id(&self) -> bool {
+        self.has_id
     }
 
     /// What `Content-Length` said.

@@ -140,11 +140,11 @@ fn path_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
         let (slashes, _) = simd::marks(bytes, at, simd::slash);
         let (dots, _) = simd::marks(bytes, at, simd::dot);
         let (len, inside) = match stops {
-            0 => (there, u128::MAX),
-            _ => (simd::before(stops), simd::below(simd::before(stops))),
+            0 => (there, u32::MAX),
+            _ => (stops.trailing_zeros() as usize, stops.wrapping_sub(1) & !stops),
         };
-        complex |= (slashes << 8 | after_slash) & (slashes | dots) & inside != 0;
-        after_slash = slashes >> 120;
+        complex |= (slashes << 1 | after_slash) & (slashes | dots) & inside != 0;
+        after_slash = slashes >> 15 & 1;
         at = at.wrapping_add(len);
         if len < 16 {
             return match bytes.get(at) {

@@ -156,9 +156,3 @@ pub(super) fn value_end(bytes: &[u8], mut at: usize) -> usize {
         at = at.wrapping_add(1);
     }
 }
-
-/// Lower case for letters; leaves `-` as it is.
-#[inline]
-pub(super) fn lower(w: u64) -> u64 {
-    w | 0x2020_2020_2020_2020
-}

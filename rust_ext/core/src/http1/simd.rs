@@ -1,65 +1,51 @@
-//! Sixteen bytes at a time, in safe code: plain loops over an array, of a shape that compilers turn into vector
-//! instructions.
+//! Sixteen bytes at a time: each class gives a bit a byte, the first byte lowest.
+
+use wide::u8x16;
 
 /// Sixteen bytes of a message.
-type Chunk = [u8; 16];
-
-/// A byte a byte: 0xff where a class holds, the first byte lowest.
-pub(super) type Marks = u128;
-
-/// How many bytes stand before the first mark; 16 without one.
-#[inline(always)]
-pub(super) fn before(marks: Marks) -> usize {
-    let (low, high) = (marks as u64, (marks >> 64) as u64);
-    let (word, skipped) = if low == 0 { (high, 8) } else { (low, 0) };
-    (word.trailing_zeros() as usize / 8).wrapping_add(skipped)
-}
-
-/// Marks on the first `n` bytes, at most 15.
-#[inline(always)]
-pub(super) fn below(n: usize) -> Marks {
-    (1_u128 << (8 * (n & 15))).wrapping_sub(1)
-}
+pub(super) type Chunk = [u8; 16];
 
 /// The marks of up to sixteen bytes from `at` on, and how many bytes there are. Behind the end nothing is marked.
 #[inline(always)]
-pub(super) fn marks(bytes: &[u8], at: usize, class: fn(&Chunk) -> Marks) -> (Marks, usize) {
+pub(super) fn marks(bytes: &[u8], at: usize, class: impl Fn(&Chunk) -> u32) -> (u32, usize) {
     match bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
         Some(chunk) => (class(chunk), 16),
-        None => marks_at_end(bytes, at, class),
-    }
-}
-
-#[inline(never)]
-fn marks_at_end(bytes: &[u8], at: usize, class: fn(&Chunk) -> Marks) -> (Marks, usize) {
-    let there = bytes.len().saturating_sub(at) & 15;
-    let mut chunk = [0; 16];
-    if let Some(last) = bytes.last_chunk::<16>() {
-        chunk = (u128::from_le_bytes(*last) >> (8 * (16_usize.wrapping_sub(there) & 15))).to_le_bytes();
-    } else {
-        for (slot, &b) in chunk.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
-            *slot = b;
+        None => {
+            let (chunk, there) = last_chunk(bytes, at);
+            (class(&chunk) & below(there), there)
         }
     }
-    (class(&chunk) & below(there), there)
 }
 
+/// Bits of the first `n` bytes, at most 31.
 #[inline(always)]
-fn each(chunk: &Chunk, class: impl Fn(u8) -> bool) -> Marks {
-    let mut out = [0_u8; 16];
-    for (slot, &b) in out.iter_mut().zip(chunk) {
-        *slot = if class(b) { 0xff } else { 0 };
+pub(super) fn below(n: usize) -> u32 {
+    (1_u32 << (n & 31)).wrapping_sub(1)
+}
+
+/// Fewer than sixteen bytes from `at` on, filled up with zeros.
+#[inline(never)]
+fn last_chunk(bytes: &[u8], at: usize) -> (Chunk, usize) {
+    let there = bytes.len().saturating_sub(at) & 15;
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let shift = 8 * (16_usize.wrapping_sub(there) & 15);
+        let kept = if there == 0 { 0 } else { u128::from_le_bytes(*last) >> shift };
+        return (kept.to_le_bytes(), there);
     }
-    Marks::from_le_bytes(out)
+    let mut chunk = [0; 16];
+    for (slot, &b) in chunk.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+        *slot = b;
+    }
+    (chunk, there)
 }
 
 /// The offset of the first byte from `at` on that is of that class, else the length.
 #[inline(always)]
-pub(super) fn find(bytes: &[u8], mut at: usize, class: fn(&Chunk) -> Marks) -> usize {
+pub(super) fn find(bytes: &[u8], mut at: usize, class: impl Fn(&Chunk) -> u32 + Copy) -> usize {
     loop {
         let (found, there) = marks(bytes, at, class);
         if found != 0 {
-            return at.wrapping_add(before(found));
+            return at.wrapping_add(found.trailing_zeros() as usize);
         }
         at = at.wrapping_add(there);
         if there < 16 {
@@ -69,52 +55,77 @@ pub(super) fn find(bytes: &[u8], mut at: usize, class: fn(&Chunk) -> Marks) -> u
 }
 
 #[inline(always)]
-fn range(b: u8, from: u8, to: u8) -> bool {
-    b.wrapping_sub(from) <= to - from
+fn all(b: u8) -> u8x16 {
+    u8x16::new([b; 16])
 }
 
-// Each is a function of its own, not inlined: only so does the compiler keep the vector form.
+#[inline(always)]
+fn is(v: u8x16, b: u8) -> u8x16 {
+    v.simd_eq(all(b))
+}
+
+#[inline(always)]
+fn range(v: u8x16, from: u8, to: u8) -> u8x16 {
+    let shifted = v - all(from);
+    shifted.min(all(to - from)).simd_eq(shifted)
+}
+
+#[inline(always)]
+fn letters(v: u8x16) -> u8x16 {
+    range(v | all(0x20), b'a', b'z')
+}
+
+#[inline(always)]
+fn others(v: u8x16) -> u32 {
+    v.to_bitmask() ^ 0xffff
+}
 
 /// Control characters, HTAB and DEL among them.
-#[inline(never)]
-pub(super) fn control(chunk: &Chunk) -> Marks {
-    each(chunk, |b| (b < 0x20) | (b == 0x7f))
+#[inline(always)]
+pub(super) fn control(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    (range(v, 0, 0x1f) | is(v, 0x7f)).to_bitmask()
 }
 
-/// Anything but letters and `-`.
-#[inline(never)]
-pub(super) fn not_letter(chunk: &Chunk) -> Marks {
-    each(chunk, |b| !(range(b | 0x20, b'a', b'z') | (b == b'-')))
+/// Anything but letters, digits and `-`.
+#[inline(always)]
+pub(super) fn not_name(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    others(letters(v) | range(v, b'0', b'9') | is(v, b'-'))
 }
 
 /// Anything but letters, digits and `- . / _`.
-#[inline(never)]
-pub(super) fn not_simple_path(chunk: &Chunk) -> Marks {
-    each(chunk, |b| !(range(b | 0x20, b'a', b'z') | range(b, b'-', b'9') | (b == b'_')))
+#[inline(always)]
+pub(super) fn not_simple_path(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    others(letters(v) | range(v, b'-', b'9') | is(v, b'_'))
 }
 
 /// What ends a query, or may not stand in one.
-#[inline(never)]
-pub(super) fn not_query(chunk: &Chunk) -> Marks {
-    each(chunk, |b| !range(b, 0x21, 0x7e) | (b & 0xfe == b'"') | (b | 2 == b'>'))
+#[inline(always)]
+pub(super) fn not_query(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    let refused = is(v & all(0xfe), b'"') | is(v | all(2), b'>');
+    others(range(v, 0x21, 0x7e)) | refused.to_bitmask()
 }
 
 /// Anything but lower-case letters, digits, `-` and `.`.
-#[inline(never)]
-pub(super) fn not_plain_host(chunk: &Chunk) -> Marks {
-    each(chunk, |b| !(range(b, b'a', b'z') | range(b, b'0', b'9') | range(b, b'-', b'.')))
+#[inline(always)]
+pub(super) fn not_plain_host(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    others(range(v, b'a', b'z') | range(v, b'0', b'9') | range(v, b'-', b'.'))
 }
 
 /// `.`
-#[inline(never)]
-pub(super) fn dot(chunk: &Chunk) -> Marks {
-    each(chunk, |b| b == b'.')
+#[inline(always)]
+pub(super) fn dot(chunk: &Chunk) -> u32 {
+    is(u8x16::new(*chunk), b'.').to_bitmask()
 }
 
 /// `/`
-#[inline(never)]
-pub(super) fn slash(chunk: &Chunk) -> Marks {
-    each(chunk, |b| b == b'/')
+#[inline(always)]
+pub(super) fn slash(chunk: &Chunk) -> u32 {
+    is(u8x16::new(*chunk), b'/').to_bitmask()
 }
 
 #[cfg(test)]
@@ -125,13 +136,13 @@ mod tests {
     fn classes_are_those_of_the_table() {
         use crate::http1::scan::{is_query_byte, is_value_byte};
         for b in 0..=255_u8 {
-            let is = |class: fn(&Chunk) -> Marks| {
+            let is = |class: fn(&Chunk) -> u32| {
                 let marks = class(&[b; 16]);
-                assert!(marks == 0 || marks == Marks::MAX);
+                assert!(marks == 0 || marks == 0xffff, "{b:#x}");
                 marks != 0
             };
             assert_eq!(is(control), !is_value_byte(b) || b == b'\t', "{b:#x}");
-            assert_eq!(is(not_letter), !(b.is_ascii_alphabetic() || b == b'-'), "{b:#x}");
+            assert_eq!(is(not_name), !(b.is_ascii_alphanumeric() || b == b'-'), "{b:#x}");
             assert_eq!(is(not_simple_path), !(b.is_ascii_alphanumeric() || b"-./_".contains(&b)), "{b:#x}");
             assert_eq!(is(not_query), !is_query_byte(b), "{b:#x}");
             let host = b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);

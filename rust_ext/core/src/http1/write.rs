@@ -68,22 +68,33 @@ fn hex8(number: u32) -> u64 {
     n.wrapping_add(ONES * 0x30).wrapping_add(letters.wrapping_mul(39))
 }
 
+/// Each octet in decimal with a dot behind it, and how long that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([b'.'; 4], 2); 256];
+    let mut i = 0;
+    while i < 256 {
+        let [hundreds, tens, ones] = [b'0' + (i / 100) as u8, b'0' + (i / 10 % 10) as u8, b'0' + (i % 10) as u8];
+        table[i] = match i {
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+            10.. => ([tens, ones, b'.', b'.'], 3),
+            _ => ([ones, b'.', b'.', b'.'], 2),
+        };
+        i += 1;
+    }
+    table
+};
+
 /// Writes an IPv4 address.
 #[inline]
 pub(crate) fn ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
-    let mut text = [b'.'; 16];
+    let mut text = [0; 16];
     let mut len = 0_usize;
     for octet in octets {
-        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10].map(|d| b'0'.wrapping_add(d));
-        let digits = match octet {
-            100.. => [hundreds, tens, ones, b'.'],
-            10.. => [tens, ones, b'.', b'.'],
-            _ => [ones, b'.', b'.', b'.'],
-        };
+        let (digits, width) = OCTETS[usize::from(octet)];
         if let Some(slot) = text.get_mut(len..).and_then(|rest| rest.first_chunk_mut::<4>()) {
             *slot = digits;
         }
-        len = len.wrapping_add(2).wrapping_add(usize::from(octet > 9)).wrapping_add(usize::from(octet > 99));
+        len = len.wrapping_add(usize::from(width));
     }
     out.extend_from_slice(text.get(..len.wrapping_sub(1)).unwrap_or_default());
 }

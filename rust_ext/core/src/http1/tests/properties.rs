@@ -29,7 +29,10 @@ fn at_once(head: &[u8], cuts: &[usize]) -> Result<Option<Meaning>, Reason> {
     )))
 }
 
-fn response_at(head: &[u8], cuts: &[usize]) -> Result<Option<(u16, ResponseFraming, bool, Vec<Field>, usize)>, Reason> {
+/// What a response means.
+type Answer = (u16, ResponseFraming, bool, Vec<Field>, usize);
+
+fn response_at(head: &[u8], cuts: &[usize]) -> Result<Option<Answer>, Reason> {
     let mut response = Response::new();
     for cut in cuts.iter().copied().chain([head.len()]) {
         if let Progress::Complete(len) = response.parse(&head[..cut], Method::Get)? {
