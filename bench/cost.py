@@ -98,7 +98,11 @@ def instructions(command: Sequence[str], load: Load) -> float:
             with _proxy(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *command]) as address:
                 _drive(address, load, requests)
             # One part a thread that ended early, and one for the rest: all of them count.
-            found = [int(n) for part in Path(directory).glob(f"{out.name}*") for n in re.findall(r"^totals: (\d+)", part.read_text(), re.M)]
+            found = [
+                int(n)
+                for part in Path(directory).glob(f"{out.name}*")
+                for n in re.findall(r"^totals: (\d+)", part.read_text(), re.M)
+            ]
             if not found:
                 raise RuntimeError(f"callgrind left no totals for {command[0]}")
             totals.append(sum(found))
@@ -111,7 +115,9 @@ def _need(tool: str) -> None:
 
 
 def _drive(address: str, load: Load, requests: int) -> None:
-    report = run_load(address, "--connections", str(load.connections), "--requests", str(requests), *load.args, timeout=60)
+    report = run_load(
+        address, "--connections", str(load.connections), "--requests", str(requests), *load.args, timeout=60
+    )
     if report["errors"] or report["requests"] != requests:
         raise RuntimeError(f"the load did not pass: {report}")
 

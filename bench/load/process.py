@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
 import json
 import os
 import resource
@@ -60,18 +61,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
-    """Returns once the port takes connections; raises Failed when the process ends before."""
+def wait_until_it_answers(port: int, process: subprocess.Popen[str]) -> None:
+    """Returns once a request passes (some listen before they have routes); raises Failed when it ends or takes too long."""
     limit = time.monotonic() + START_LIMIT
-    while time.monotonic() < limit:
-        if process.poll() is not None:
-            break
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+    while time.monotonic() < limit and process.poll() is None:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            client.request("GET", "/", headers={"Host": "bench.example"})
+            if client.getresponse().status == 200:
                 return
-        select.select([], [], [], 0.02)  # no event tells when a foreign program listens
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            client.close()
+        select.select([], [], [], 0.02)  # no event tells when a foreign program is ready
     process.kill()
-    raise Failed(f"{process.args!r} does not listen on port {port}")
+    process.communicate()
+    raise Failed(f"{process.args!r} does not answer on port {port}")
 
 
 class Origin:
@@ -93,7 +99,9 @@ class Origin:
         counters: Json = json.loads(out)
         return counters
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
@@ -149,7 +157,9 @@ class Load:
         report: Json = json.loads(lines[-1])
         return report
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()

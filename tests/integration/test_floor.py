@@ -34,7 +34,9 @@ def test_the_floor_needs_at_most_1300_user_instructions_a_request() -> None:
     assert 100 < found <= 1_300, f"{found:.0f} user instructions a request"
 
 
-@pytest.mark.parametrize("args", [(), ("--body", "1024", "--path", "/b/128"), ("--path", "/c/1024")], ids=["get", "post", "chunked"])
+@pytest.mark.parametrize(
+    "args", [(), ("--body", "1024", "--path", "/b/128"), ("--path", "/c/1024")], ids=["get", "post", "chunked"]
+)
 def test_the_floor_makes_exactly_four_data_calls_a_request(args: tuple[str, ...]) -> None:
     def measure() -> cost.Calls:
         with Origin() as origin:
