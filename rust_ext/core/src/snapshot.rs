@@ -5,7 +5,7 @@
 //! Times are whole milliseconds, sizes are bytes. Unknown keys are refused, so that the two sides cannot drift.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -35,13 +35,16 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Header names written from identity: every client's copy (aliases included) is removed on every route.
     pub reserved_headers: Vec<String>,
+    /// Name servers to ask (`ADDR:PORT`); none: the system's configuration.
+    #[serde(default)]
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// Ceilings of the process (the config's top-level `limits`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Client connections open at once, all workers together.
+    /// Client connections open at once, all workers together; 0: as many as one descriptor table holds.
     pub max_connections: u32,
     /// Bytes of a request head, request line included.
     pub headers: u32,
@@ -385,7 +388,8 @@ impl Snapshot {
     /// # Errors
     /// One [`Invalid`] that names where the text departs from the contract.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Invalid> {
-        let snapshot: Self = serde_json::from_slice(bytes).map_err(|e| Invalid::new("", format!("not a snapshot: {e}")))?;
+        let snapshot: Self =
+            serde_json::from_slice(bytes).map_err(|e| Invalid::new("", format!("not a snapshot: {e}")))?;
         if snapshot.version == VERSION {
             Ok(snapshot)
         } else {

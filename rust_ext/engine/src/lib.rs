@@ -1,1 +1,46 @@
-//! placeholder
+//! The engine: sockets, worker threads, timers, pools and the life of a request.
+//!
+//! It uses `fastgate-core` for everything that can be decided without I/O and reaches Python only through
+//! [`host::Host`]. `lifecycle.rs` is the place to begin reading.
+
+mod accept;
+mod adopt;
+mod answer;
+mod background;
+mod buffers;
+mod clock;
+mod connection;
+mod date;
+mod deadlines;
+mod descriptors;
+mod dial;
+mod dns;
+mod engine;
+mod exchange;
+mod fault;
+mod head;
+mod hooks;
+pub mod host;
+mod lifecycle;
+mod listen;
+mod live;
+mod log;
+mod metrics;
+mod pool;
+mod rt;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+mod sync;
+mod sys;
+mod target;
+mod thread;
+mod transport;
+mod worker;
+
+pub use engine::{Engine, StartError};
+pub use fastgate_core::snapshot::{Invalid, Snapshot};
+
+/// Signals of the bare engine's process.
+pub mod signals {
+    pub use crate::sys::{HANGUP, USER, block_signals, raise, wait_signal};
+}

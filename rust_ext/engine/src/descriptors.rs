@@ -1,0 +1,94 @@
+//! How many workers, how many connections, and whether one descriptor table can hold them.
+
+use std::io;
+use std::path::Path;
+
+use fastgate_core::snapshot::Snapshot;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors kept for everything that is not a client connection.
+const RESERVE: u32 = 512;
+
+/// What the machine and the snapshot lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) workers: usize,
+    /// Each worker has a descriptor table of its own.
+    pub(crate) private: bool,
+    pub(crate) max_connections: u32,
+    /// Client connections of one worker after which others take them.
+    pub(crate) worker_descriptors: u32,
+}
+
+impl Plan {
+    /// Raises the soft limit to the hard one and reckons with it.
+    pub(crate) fn new(snapshot: &Snapshot) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::reckon(snapshot, cpus, raise_limit())
+    }
+
+    fn reckon(snapshot: &Snapshot, cpus: usize, limit: u32) -> Self {
+        let room = limit.saturating_sub(RESERVE).max(limit / 2).max(1);
+        let asked = snapshot.limits.max_connections;
+        let workers = if snapshot.workers == 0 { cpus } else { snapshot.workers as usize };
+        let private = snapshot.private_descriptors || asked > room;
+        if !private {
+            let max_connections = if asked == 0 { room } else { asked };
+            return Self { workers, private, max_connections, worker_descriptors: u32::MAX };
+        }
+        // Some of each table is for connections to targets.
+        let each = (room / 8 * 7).max(1);
+        let workers = workers.max(asked.div_ceil(each) as usize);
+        let max_connections = if asked == 0 { each.saturating_mul(u32::try_from(workers).unwrap_or(1)) } else { asked };
+        Self { workers, private, max_connections, worker_descriptors: each }
+    }
+}
+
+fn raise_limit() -> u32 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let limit = if raised { maximum } else { current };
+    limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
+}
+
+/// Descriptors that a private table should not keep open: a peer or a port would hang for as long as it does.
+/// Standard streams and event descriptors (wake-ups, epoll) stay.
+pub(crate) fn inherited() -> io::Result<Vec<i32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    numbers.retain(|fd| {
+        // The listing's own descriptor is gone by now: its number must not be closed when somebody else has it.
+        let kind = std::fs::read_link(Path::new("/proc/self/fd").join(fd.to_string()));
+        *fd > 2 && kind.is_ok_and(|kind| !kind.to_string_lossy().starts_with("anon_inode:"))
+    });
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(max_connections: u32, workers: u32) -> Snapshot {
+        let mut snapshot: Snapshot = serde_json::from_str(include_str!("../tests/data/minimal.json")).unwrap();
+        snapshot.limits.max_connections = max_connections;
+        snapshot.workers = workers;
+        snapshot
+    }
+
+    #[test]
+    fn one_table_where_it_is_large_enough() {
+        let plan = Plan::reckon(&snapshot(10_000, 0), 2, 20_000);
+        assert_eq!((plan.workers, plan.private, plan.max_connections), (2, false, 10_000));
+        let plan = Plan::reckon(&snapshot(0, 1), 2, 20_000);
+        assert_eq!((plan.workers, plan.private, plan.max_connections), (1, false, 19_488));
+    }
+
+    #[test]
+    fn more_workers_where_tables_must_be_private() {
+        let plan = Plan::reckon(&snapshot(100_000, 0), 2, 20_000);
+        assert!(plan.private);
+        assert!(plan.workers as u32 * plan.worker_descriptors >= 100_000 && plan.workers <= 6, "{plan:?}");
+    }
+}

@@ -1,0 +1,359 @@
+//! The engine as a value: started from a snapshot, changed by another, drained, stopped.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fastgate_core::snapshot::{Invalid, Snapshot};
+
+use crate::background::Background;
+use crate::host::{Host, Level};
+use crate::listen::{self, Bind};
+use crate::live::Live;
+use crate::log::{self, Log};
+use crate::metrics::{self, Metrics};
+use crate::rt::Inbox;
+use crate::target::Registry;
+use crate::thread::{self, Start};
+use crate::worker::{Message, Shared, WorkerShared};
+use crate::{adopt, descriptors};
+
+/// Why the engine could not start or change; `Display` is one clear sentence (a line for each finding of `Invalid`).
+#[derive(Debug)]
+pub enum StartError {
+    /// The snapshot was refused: everything that is wrong with it.
+    Invalid(Vec<Invalid>),
+    /// A listener's address cannot be had.
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// The address it wanted.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The machine refused something else.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(found) => {
+                let lines: Vec<_> = found.iter().map(|i| format!("{}: {}", i.path, i.message)).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Bind { listener, address, reason } => {
+                write!(f, "listener {listener} cannot listen on {address}: {reason}")
+            }
+            Self::System(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running engine: worker threads, a background thread and a log thread. Dropping it stops them.
+pub struct Engine {
+    shared: Arc<Shared>,
+    control: Mutex<Control>,
+    ended: Arc<(Mutex<usize>, Condvar)>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    background: Background,
+}
+
+/// What only the control side touches, one change at a time.
+#[derive(Debug, Default)]
+struct Control {
+    /// By listener key: its name and where it listens.
+    binds: HashMap<String, Bind>,
+    /// Snapshots that were replaced, kept until no worker uses them, so that they are dropped here.
+    retired: Vec<Arc<Live>>,
+    started: bool,
+}
+
+impl Engine {
+    /// Judges a snapshot without starting anything: everything that is wrong with it.
+    #[must_use]
+    pub fn validate(snapshot: &Snapshot) -> Vec<Invalid> {
+        Live::compile(snapshot, &Registry::default()).err().unwrap_or_default()
+    }
+
+    /// Starts workers and listeners; returns once every listener listens.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub fn start(snapshot: Snapshot, host: Arc<dyn Host>) -> Result<Self, StartError> {
+        let system = |what: &str| {
+            let what = what.to_owned();
+            move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
+        };
+        let registry = Registry::default();
+        let live = Arc::new(Live::compile(&snapshot, &registry).map_err(StartError::Invalid)?);
+        let plan = descriptors::Plan::new(&snapshot);
+        let inherited =
+            if plan.private { descriptors::inherited().map_err(system("/proc/self/fd"))? } else { Vec::new() };
+        let (log, lines) = Log::new();
+        let channels = (0..plan.workers).map(|_| adopt::channel()).collect::<Result<Vec<_>, _>>();
+        let (senders, receivers): (Vec<_>, Vec<_>) = channels.map_err(system("socketpair"))?.into_iter().unzip();
+        let worker = |adopt| WorkerShared {
+            inbox: Inbox::new(),
+            metrics: Metrics::new(),
+            descriptors: AtomicU32::new(0),
+            adopt,
+        };
+        let shared = Arc::new(Shared {
+            live: Mutex::new(live),
+            workers: senders.into_iter().map(worker).collect(),
+            connections: AtomicU32::new(0),
+            max_connections: AtomicU32::new(plan.max_connections),
+            registry,
+            host,
+            log,
+        });
+        // All runtimes and their wake-up descriptors exist before the first table is unshared.
+        let built = Arc::new(Barrier::new(plan.workers + 1));
+        let background = Background::start(shared.clone(), &snapshot.resolvers, built.clone())
+            .map_err(system("the background thread cannot start"))?;
+        let engine = Self {
+            shared,
+            control: Mutex::default(),
+            ended: Arc::new((Mutex::new(0), Condvar::new())),
+            threads: Mutex::default(),
+            background,
+        };
+        engine.start_log(lines);
+        engine.start_workers(receivers, &plan, &inherited, &built)?;
+        engine.change(&snapshot, None)?;
+        Ok(engine)
+    }
+
+    fn start_log(&self, lines: Receiver<(Level, String)>) {
+        let host = self.shared.host.clone();
+        let run = move || log::run(lines, &host);
+        if let Err(error) = spawn("fastgate-log", run) {
+            self.shared.host.log(Level::Error, &format!("there is no log thread, lines are dropped: {error}"));
+        }
+    }
+
+    fn start_workers(
+        &self,
+        receivers: Vec<OwnedFd>,
+        plan: &descriptors::Plan,
+        inherited: &[i32],
+        built: &Arc<Barrier>,
+    ) -> Result<(), StartError> {
+        let (started, answers) = channel();
+        let numbers: Vec<i32> = receivers.iter().map(AsRawFd::as_raw_fd).collect();
+        for (index, adopt) in receivers.into_iter().enumerate() {
+            let others =
+                || numbers.iter().copied().filter(|fd| *fd != adopt.as_raw_fd()).chain(inherited.iter().copied());
+            let start = Start {
+                index,
+                shared: self.shared.clone(),
+                built: built.clone(),
+                private: plan.private.then(|| others().collect()),
+                descriptor_limit: plan.worker_descriptors,
+                adopt,
+                started: started.clone(),
+            };
+            let ended = self.ended.clone();
+            let run = move || {
+                let _ended = Ended(ended);
+                thread::run(start);
+            };
+            *lock(&self.ended.0) += 1;
+            let handle = spawn(&format!("fastgate-{index}"), run).unwrap_or_else(|error| {
+                // Threads that wait at the barrier would wait for ever.
+                self.shared.host.log(Level::Error, &format!("a worker thread cannot start: {error}"));
+                std::process::exit(70)
+            });
+            lock(&self.threads).push(handle);
+        }
+        drop(started);
+        for answer in answers.iter().take(self.shared.workers.len()) {
+            answer.map_err(StartError::System)?;
+        }
+        Ok(())
+    }
+
+    /// Where each listener listens, by name: `ADDR:PORT` or `unix:/path`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        let control = lock(&self.control);
+        let live = self.shared.live();
+        let shown = live
+            .listeners
+            .iter()
+            .filter_map(|listener| Some((listener.name.clone(), control.binds.get(&listener.key())?.show())));
+        shown.collect()
+    }
+
+    /// Goes over to another snapshot: judged, compiled and its listeners opened first, then swapped by pointer.
+    ///
+    /// # Errors
+    /// [`StartError`]; everything stays as it was then. The number of workers never changes.
+    pub fn apply(&self, snapshot: Snapshot) -> Result<(), StartError> {
+        let live = Live::compile(&snapshot, &self.shared.registry).map_err(StartError::Invalid)?;
+        self.change(&snapshot, Some(Arc::new(live)))
+    }
+
+    /// Opens what is new, then commits on every worker. At start the current snapshot is committed.
+    fn change(&self, snapshot: &Snapshot, replacement: Option<Arc<Live>>) -> Result<(), StartError> {
+        let mut control = lock(&self.control);
+        let live = replacement.clone().unwrap_or_else(|| self.shared.live());
+        let mut binds = HashMap::new();
+        let mut fresh = Vec::new();
+        let mut holders = Vec::new();
+        for listener in &live.listeners {
+            let key = listener.key();
+            let bind = match control.binds.get(&key) {
+                Some(bind) => bind.clone(),
+                None => {
+                    let wanted = Bind::parse(&listener.bind)
+                        .map_err(|message| StartError::Invalid(vec![Invalid::new("listeners", message)]))?;
+                    let (bind, holder) = listen::settle(&wanted).map_err(|error| StartError::Bind {
+                        listener: listener.name.clone(),
+                        address: listener.bind.clone(),
+                        reason: listen::explain(&error),
+                    })?;
+                    holders.extend(holder);
+                    fresh.push(bind.clone());
+                    bind
+                }
+            };
+            binds.insert(key, bind);
+        }
+        self.prepare(&fresh, &live)?;
+        if let Some(replacement) = replacement {
+            let old = std::mem::replace(&mut *lock(&self.shared.live), replacement);
+            control.retired.push(old);
+            let max = descriptors::Plan::new(snapshot).max_connections;
+            self.shared.max_connections.store(max, Relaxed);
+        }
+        let ordered: Vec<Bind> = live.listeners.iter().map(|listener| binds[&listener.key()].clone()).collect();
+        let (sender, answers) = channel();
+        for worker in &self.shared.workers {
+            worker.inbox.send([Message::Commit(live.clone(), ordered.clone(), sender.clone())]);
+        }
+        drop(sender);
+        answers.iter().for_each(drop);
+        control.binds = binds;
+        control.retired.retain(|retired| Arc::strong_count(retired) > 1);
+        control.started = true;
+        drop(holders);
+        self.background.look_again();
+        Ok(())
+    }
+
+    fn prepare(&self, fresh: &[Bind], live: &Live) -> Result<(), StartError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let (sender, answers) = channel();
+        for worker in &self.shared.workers {
+            worker.inbox.send([Message::Prepare(fresh.to_vec(), sender.clone())]);
+        }
+        drop(sender);
+        let failed = answers.iter().filter_map(Result::err).last();
+        let Some((bind, reason)) = failed else { return Ok(()) };
+        for worker in &self.shared.workers {
+            worker.inbox.send([Message::Abort]);
+        }
+        let address = bind.show();
+        let named = live.listeners.iter().find(|listener| listener.bind == address);
+        Err(StartError::Bind { listener: named.map_or_else(String::new, |l| l.name.clone()), address, reason })
+    }
+
+    /// Ends gracefully: no new connections, requests under way are finished, each answer closes its connection, and
+    /// what is left at `shutdown.limit` is cut. Calling it again changes nothing.
+    pub fn drain(&self) {
+        self.tell(|| Message::Drain);
+    }
+
+    /// Ends now.
+    pub fn stop(&self) {
+        self.tell(|| Message::Stop);
+    }
+
+    fn tell(&self, message: impl Fn() -> Message) {
+        for worker in &self.shared.workers {
+            worker.inbox.send([message()]);
+        }
+    }
+
+    /// Waits until every worker has ended; `false` when `timeout` passed first.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let (running, changed) = &*self.ended;
+        let running = lock(running);
+        match timeout {
+            None => {
+                drop(changed.wait_while(running, |running| *running > 0));
+                true
+            }
+            Some(timeout) => {
+                let waited = changed.wait_timeout_while(running, timeout, |running| *running > 0);
+                *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+            }
+        }
+    }
+
+    /// Everything that is counted, all workers together, as a JSON object.
+    #[must_use]
+    pub fn stats_json(&self) -> String {
+        let workers = self.shared.workers.iter().map(|worker| &worker.metrics);
+        let mut stats = metrics::to_json(workers, self.shared.connections.load(Relaxed).into());
+        stats["workers"] = self.shared.workers.len().into();
+        stats.to_string()
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+        self.background.stop();
+        for thread in lock(&self.threads).drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One running worker fewer, told to whoever waits; also when its thread panicked.
+struct Ended(Arc<(Mutex<usize>, Condvar)>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        *lock(&self.0.0) -= 1;
+        self.0.1.notify_all();
+    }
+}
+
+impl Shared {
+    /// The current snapshot.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        lock(&self.live).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a named engine thread.
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        crate::sys::mask_all_signals();
+        run();
+    })
+}

@@ -1,0 +1,268 @@
+//! A snapshot compiled into live objects: what a worker reads on the hot path, immutable and swapped by pointer.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use fastgate_core::filter::CompiledEdits;
+use fastgate_core::http1::RequestRules;
+use fastgate_core::route::{Redirector, Rewriter, RouteTable};
+use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
+
+use crate::deadlines::{Tick, WHEEL_BELOW_MS, ticks};
+use crate::target::{Registry, Target};
+
+/// Everything a worker needs of one snapshot.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) limits: snapshot::Limits,
+    pub(crate) shutdown: snapshot::Shutdown,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) table: RouteTable,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) services: Vec<Service>,
+}
+
+/// One listening address.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) bind: String,
+    pub(crate) rules: RequestRules,
+    pub(crate) http: bool,
+}
+
+impl Listener {
+    /// What it is known by across snapshots: where it listens, with its name where the kernel chooses the port.
+    pub(crate) fn key(&self) -> String {
+        if self.bind.ends_with(":0") { format!("{} {}", self.bind, self.name) } else { self.bind.clone() }
+    }
+}
+
+/// A route's steps, those it uses and no others.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Action,
+    pub(crate) on_request: bool,
+    pub(crate) request_edits: CompiledEdits,
+    pub(crate) response_edits: CompiledEdits,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Proxies to the service of that index.
+    Proxy(Box<Proxy>),
+    /// Answers directly.
+    Respond(snapshot::Respond),
+    /// Answers with a redirect.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Renders the Location.
+        to: Redirector,
+    },
+}
+
+/// How a route proxies.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) service: usize,
+    pub(crate) rewrite: Option<Rewriter>,
+    pub(crate) host: HostPolicy,
+    pub(crate) half_close_keep: bool,
+    pub(crate) upgrade: Vec<String>,
+    pub(crate) connect_ms: u64,
+    pub(crate) response: Limit,
+    pub(crate) idle: Limit,
+    pub(crate) max_body: Option<u64>,
+    pub(crate) held_bytes: usize,
+}
+
+/// A time-out: on the sweep, or on the wheel where it is too short for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    /// Milliseconds.
+    pub(crate) ms: u64,
+    /// The same in ticks.
+    pub(crate) ticks: Tick,
+}
+
+impl Limit {
+    fn new(ms: u64) -> Self {
+        Self { ms, ticks: ticks(ms) }
+    }
+
+    /// Too short for the sweep.
+    pub(crate) fn on_wheel(self) -> bool {
+        self.ms < WHEEL_BELOW_MS
+    }
+}
+
+/// A named group of targets.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) targets: Vec<ServiceTarget>,
+    pub(crate) turn: AtomicUsize,
+    pub(crate) max_per_target: u32,
+    pub(crate) pool_idle: Tick,
+}
+
+/// A target as a service uses it.
+#[derive(Debug)]
+pub(crate) struct ServiceTarget {
+    pub(crate) target: Arc<Target>,
+    pub(crate) authority: Vec<u8>,
+}
+
+impl Live {
+    /// Judges and compiles a snapshot; targets are taken from the registry.
+    ///
+    /// # Errors
+    /// Everything that was wrong, at once.
+    pub(crate) fn compile(snapshot: &Snapshot, registry: &Registry) -> Result<Self, Vec<Invalid>> {
+        let mut invalid = Vec::new();
+        let listeners = compile_listeners(snapshot, &mut invalid);
+        let table = match RouteTable::compile(&snapshot.routes, &snapshot.listeners) {
+            Ok(table) => Some(table),
+            Err(found) => {
+                invalid.extend(found);
+                None
+            }
+        };
+        let services = compile_services(snapshot, registry, &mut invalid);
+        let mut routes = Vec::with_capacity(snapshot.routes.len());
+        let by_name = snapshot.services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
+        for (i, route) in snapshot.routes.iter().enumerate() {
+            let mut found = Vec::new();
+            if let Some(route) = compile_route(route, &by_name, &mut found) {
+                routes.push(route);
+            }
+            invalid.extend(found.into_iter().map(|f| Invalid::new(format!("routes.{i}.{}", f.path), f.message)));
+        }
+        match table {
+            Some(table) if invalid.is_empty() => Ok(Self {
+                limits: snapshot.limits.clone(),
+                shutdown: snapshot.shutdown.clone(),
+                listeners,
+                table,
+                routes,
+                services,
+            }),
+            _ => Err(invalid),
+        }
+    }
+}
+
+fn compile_listeners(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) -> Vec<Listener> {
+    if snapshot.listeners.is_empty() {
+        invalid.push(Invalid::new("listeners", "there is no listener; at least one is needed"));
+    }
+    let mut listeners: Vec<Listener> = Vec::with_capacity(snapshot.listeners.len());
+    for (i, listener) in snapshot.listeners.iter().enumerate() {
+        if let Err(reason) = crate::listen::Bind::parse(&listener.bind) {
+            invalid.push(Invalid::new(format!("listeners.{i}.bind"), reason));
+        }
+        let twin = listeners.iter().find(|l| l.bind == listener.bind && !l.bind.ends_with(":0"));
+        if let Some(twin) = twin {
+            let message = format!("{} is the address of listener {} already", listener.bind, twin.name);
+            invalid.push(Invalid::new(format!("listeners.{i}.bind"), message));
+        }
+        listeners.push(Listener {
+            name: listener.name.clone(),
+            bind: listener.bind.clone(),
+            rules: RequestRules::new(&snapshot.limits, listener, &snapshot.reserved_headers),
+            http: listener.serves.http,
+        });
+    }
+    listeners
+}
+
+fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<Invalid>) -> Vec<Service> {
+    let mut services = Vec::with_capacity(snapshot.services.len());
+    for (i, service) in snapshot.services.iter().enumerate() {
+        if service.targets.is_empty() {
+            let message = format!("service {} has no target; at least one is needed", service.name);
+            invalid.push(Invalid::new(format!("services.{i}.targets"), message));
+        }
+        services.push(Service {
+            targets: service
+                .targets
+                .iter()
+                .map(|t| ServiceTarget {
+                    target: registry.target(&t.address),
+                    authority: t.authority.clone().into_bytes(),
+                })
+                .collect(),
+            turn: AtomicUsize::new(0),
+            max_per_target: service.pool.max_per_target,
+            pool_idle: ticks(service.pool.idle_ms),
+        });
+    }
+    services
+}
+
+fn compile_route(
+    route: &snapshot::Route,
+    services: &std::collections::HashMap<&str, usize>,
+    invalid: &mut Vec<Invalid>,
+) -> Option<Route> {
+    let mut edits = |key: &str, edits: &snapshot::HeaderEdits| match CompiledEdits::new(edits) {
+        Ok(edits) => Some(edits),
+        Err(message) => {
+            invalid.push(Invalid::new(key, message));
+            None
+        }
+    };
+    let request_edits = edits("request_headers", &route.request_headers);
+    let response_edits = edits("response_headers", &route.response_headers);
+    let action = match &route.action {
+        snapshot::Action::Service(name) => compile_proxy(route, name, services, invalid).map(Action::Proxy),
+        snapshot::Action::Respond(respond) => Some(Action::Respond(respond.clone())),
+        snapshot::Action::Redirect(redirect) => match Redirector::compile(redirect, &route.matches) {
+            Ok(to) => Some(Action::Redirect { status: redirect.status, to }),
+            Err(message) => {
+                invalid.push(Invalid::new("action.redirect.to", message));
+                None
+            }
+        },
+    };
+    Some(Route {
+        name: route.name.as_str().into(),
+        action: action?,
+        on_request: route.on_request,
+        request_edits: request_edits?,
+        response_edits: response_edits?,
+    })
+}
+
+fn compile_proxy(
+    route: &snapshot::Route,
+    service: &str,
+    services: &std::collections::HashMap<&str, usize>,
+    invalid: &mut Vec<Invalid>,
+) -> Option<Box<Proxy>> {
+    let index = services.get(service).copied();
+    if index.is_none() {
+        invalid.push(Invalid::new("action.service", format!("there is no service named {service}")));
+    }
+    let rewrite = match route.rewrite.as_ref().map(|rewrite| Rewriter::compile(rewrite, &route.matches)).transpose() {
+        Ok(rewrite) => Some(rewrite),
+        Err(message) => {
+            invalid.push(Invalid::new("rewrite", message));
+            None
+        }
+    };
+    Some(Box::new(Proxy {
+        service: index?,
+        rewrite: rewrite?,
+        host: route.host.clone(),
+        half_close_keep: route.half_close_keep,
+        upgrade: route.upgrade.clone(),
+        connect_ms: route.timeouts.connect_ms,
+        response: Limit::new(route.timeouts.response_ms),
+        idle: Limit::new(route.timeouts.idle_ms),
+        max_body: route.max_body,
+        held_bytes: route.held_bytes as usize,
+    }))
+}

@@ -1,0 +1,87 @@
+//! The one room that names tokio: spawning, readiness, timers, wake-ups.
+//!
+//! Everything else uses the few types below, so that the reactor can be replaced by changing this folder alone.
+
+mod inbox;
+mod socket;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub(crate) use inbox::Inbox;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use socket::read_would_block;
+pub(crate) use socket::{Readiness, Socket};
+
+/// A single-threaded runtime: made on its thread, never moved.
+pub(crate) struct Runtime(tokio::runtime::LocalRuntime);
+
+impl Runtime {
+    /// A runtime with sockets and timers. Its descriptors exist when this returns.
+    pub(crate) fn new() -> io::Result<Self> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .map(Self)
+    }
+
+    /// Runs until the future ends; tasks it spawned are dropped with the runtime.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+}
+
+/// Starts a task on the current thread's runtime.
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    drop(tokio::task::spawn_local(future));
+}
+
+/// A timer on the runtime's wheel, for time-outs too short for the sweep.
+pub(crate) struct Timer(Pin<Box<tokio::time::Sleep>>);
+
+impl Timer {
+    /// Fires that many milliseconds from now.
+    pub(crate) fn new(ms: u64) -> Self {
+        Self(Box::pin(tokio::time::sleep(Duration::from_millis(ms))))
+    }
+
+    /// Fires that many milliseconds from now instead.
+    pub(crate) fn reset(&mut self, ms: u64) {
+        self.0.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(ms));
+    }
+
+    /// Waits until it fires.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Waits.
+pub(crate) async fn sleep(after: Duration) {
+    tokio::time::sleep(after).await;
+}
+
+/// The future's output, or `None` when `limit` passed first.
+pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
+/// A runtime whose clock moves only when everything waits, for the simulation.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn block_on_paused<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("a runtime without sockets needs nothing that can fail");
+    runtime.block_on(future)
+}
+
+/// Lets every other ready task run once.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
+}

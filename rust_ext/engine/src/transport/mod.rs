@@ -1,0 +1,83 @@
+//! The seam between protocol code and the thing that carries bytes.
+//!
+//! A transport is polled for readiness, then tried: no call waits, no call owns a buffer. TLS joins here as a third
+//! kind over the worker's buffers (`docs/decisions/0010`).
+
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) mod memory;
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+pub(crate) use crate::rt::Readiness;
+use crate::rt::Socket;
+
+/// What every carrier of bytes offers.
+pub(crate) trait Transport {
+    /// Waits until the way is open.
+    fn poll_ready(&self, cx: &mut Context<'_>, way: Readiness) -> Poll<io::Result<()>>;
+    /// Whether something waits to be read; costs no call and registers nobody.
+    fn is_readable(&self) -> bool;
+    /// Reads what is there: 0 is the end, `WouldBlock` nothing yet. A short read spends the readiness.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
+    /// Writes as much as fits, the pieces in order; a short write spends the readiness.
+    fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Ends our direction.
+    fn shutdown(&self) -> io::Result<()>;
+}
+
+/// A connection's carrier, chosen when it is opened and matched statically from then on.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// A TCP or Unix stream.
+    Socket(Socket),
+    /// One end of an in-memory pair.
+    #[cfg(any(test, feature = "simulation"))]
+    Memory(memory::End),
+}
+
+impl Transport for Stream {
+    #[inline]
+    fn poll_ready(&self, cx: &mut Context<'_>, way: Readiness) -> Poll<io::Result<()>> {
+        match self {
+            Self::Socket(socket) => socket.poll_ready(cx, way),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Memory(end) => end.poll_ready(cx, way),
+        }
+    }
+
+    #[inline]
+    fn is_readable(&self) -> bool {
+        match self {
+            Self::Socket(socket) => socket.is_readable(),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Memory(end) => end.is_readable(),
+        }
+    }
+
+    #[inline]
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.try_read(buf),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Memory(end) => end.try_read(buf),
+        }
+    }
+
+    #[inline]
+    fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.try_writev(pieces),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Memory(end) => end.try_writev(pieces),
+        }
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Socket(socket) => socket.shutdown(),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Memory(end) => end.shutdown(),
+        }
+    }
+}

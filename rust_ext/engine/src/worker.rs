@@ -1,0 +1,275 @@
+//! A worker: one thread, one runtime, its own buffers, pools and clock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use fastgate_core::http1::{Reason, Request};
+
+use crate::accept::Listener;
+use crate::buffers::{Blocks, Scratch};
+use crate::deadlines::{Deadlines, Tick, ticks};
+use crate::dial::Dialer;
+use crate::fault::{FaultKind, Source};
+use crate::host::{Decision, HookFailed, HookWork, Host, Level};
+use crate::listen::Bind;
+use crate::live::Live;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::pool::{Pool, Pools};
+use crate::rt::Inbox;
+use crate::target::Registry;
+
+/// Diagnostic lines about single requests, a second and worker; the others are counted.
+const MAX_LINES: u32 = 20;
+
+/// Spare request objects kept per worker.
+const SPARE_REQUESTS: usize = 256;
+
+/// What all threads of the engine share.
+pub(crate) struct Shared {
+    /// The current snapshot, for those who start or look; workers have their own pointer.
+    pub(crate) live: Mutex<Arc<Live>>,
+    /// One entry a worker.
+    pub(crate) workers: Vec<WorkerShared>,
+    /// Client connections open now, all workers together.
+    pub(crate) connections: AtomicU32,
+    /// The most there may be.
+    pub(crate) max_connections: AtomicU32,
+    pub(crate) registry: Registry,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) log: Log,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// What others may touch of a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerShared {
+    pub(crate) inbox: Inbox<Message>,
+    pub(crate) metrics: Metrics,
+    /// Descriptors of connections it holds, so that others know whom to pass a connection to.
+    pub(crate) descriptors: AtomicU32,
+    /// Where others put connections: the sending end of its socket pair.
+    pub(crate) adopt: OwnedFd,
+}
+
+/// What reaches a worker from other threads: messages, never descriptors.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A hook's decision.
+    Hook(HookReply),
+    /// Open these addresses and hold them ready; the answer is the first failure.
+    Prepare(Vec<Bind>, Sender<Result<(), (Bind, String)>>),
+    /// Go over to this snapshot, with what was prepared.
+    Commit(Arc<Live>, Vec<Bind>, Sender<()>),
+    /// Close what was prepared.
+    Abort,
+    /// Finish what is under way, accept nothing new.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// A hook's decision and what it was lent.
+#[derive(Debug)]
+pub(crate) struct HookReply {
+    pub(crate) ticket: u64,
+    pub(crate) work: HookWork,
+    pub(crate) outcome: Result<Decision, HookFailed>,
+}
+
+/// A snapshot as one worker uses it: pools found, no look-up on the hot path.
+#[derive(Debug)]
+pub(crate) struct WorkerLive {
+    pub(crate) live: Arc<Live>,
+    /// By service and target, as in the snapshot.
+    pub(crate) pools: Vec<Vec<Rc<Pool>>>,
+}
+
+/// One worker's state; lives on its thread only.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) blocks: Blocks,
+    pub(crate) requests: RefCell<Vec<Box<Request>>>,
+    pub(crate) pools: Pools,
+    pub(crate) dialer: Dialer,
+    pub(crate) hooks: Hooks,
+    pub(crate) listeners: RefCell<HashMap<String, Rc<Listener>>>,
+    pub(crate) draining: Cell<bool>,
+    pub(crate) connections: Cell<u32>,
+    /// Whoever waits for the last connection to end.
+    pub(crate) idle_waker: RefCell<Option<Waker>>,
+    random: Cell<u64>,
+    /// Since when lines are counted, and how many there were.
+    lines: Cell<(Tick, u32)>,
+    /// Descriptors after which connections go to other workers.
+    pub(crate) descriptor_limit: Cell<u32>,
+    pub(crate) date: RefCell<[u8; 29]>,
+}
+
+impl Worker {
+    /// A worker whose randomness starts from `seed`.
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, dialer: Dialer, seed: u64) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            shared,
+            deadlines: Deadlines::new(),
+            scratch: RefCell::new(Scratch::new()),
+            blocks: Blocks::default(),
+            requests: RefCell::default(),
+            pools: Pools::default(),
+            dialer,
+            hooks: Hooks::default(),
+            listeners: RefCell::default(),
+            draining: Cell::new(false),
+            connections: Cell::new(0),
+            idle_waker: RefCell::new(None),
+            random: Cell::new(seed),
+            lines: Cell::new((0, 0)),
+            descriptor_limit: Cell::new(u32::MAX),
+            date: RefCell::new(crate::date::format(0)),
+        })
+    }
+
+    /// This worker's counters.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.workers[self.index].metrics
+    }
+
+    /// Writes a diagnostic line, or counts that it was dropped.
+    pub(crate) fn log(&self, level: Level, message: impl Into<String>) {
+        if !self.shared.log.line(level, message) {
+            self.metrics().log_dropped.add(1);
+        }
+    }
+
+    /// A line about a fault, at most so many a second: a log must not become the attack.
+    pub(crate) fn log_fault(&self, kind: FaultKind, reason: Option<Reason>, request_id: &[u8]) {
+        if kind.source() == Source::Client || !self.may_log() {
+            return;
+        }
+        let reason = reason.map_or("", Reason::name);
+        let id = String::from_utf8_lossy(request_id);
+        self.log(Level::Warning, format!("request {id} failed: {} {reason}", kind.name()).trim_end());
+    }
+
+    /// A line about a refused message: the reason and the peer, none of its bytes.
+    pub(crate) fn log_refused(&self, reason: Reason, peer: Option<IpAddr>) {
+        if self.may_log() {
+            let peer = peer.map_or_else(|| "a local peer".to_owned(), |peer| peer.to_string());
+            self.log(Level::Info, format!("refused a message from {peer}: {}", reason.name()));
+        }
+    }
+
+    fn may_log(&self) -> bool {
+        let (since, lines) = self.lines.get();
+        let now = self.deadlines.now();
+        let lines = if now.wrapping_sub(since) >= ticks(1_000) { 0 } else { lines };
+        self.lines.set((if lines == 0 { now } else { since }, lines.saturating_add(1)));
+        if lines >= MAX_LINES {
+            self.metrics().log_dropped.add(1);
+        }
+        lines < MAX_LINES
+    }
+
+    /// 64 bits that nobody relies on being secret (SplitMix64).
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// 128 such bits.
+    pub(crate) fn random_wide(&self) -> u128 {
+        u128::from(self.random()) << 64 | u128::from(self.random())
+    }
+
+    /// A request object, used before or new.
+    pub(crate) fn request(&self) -> Box<Request> {
+        self.requests.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a request object back.
+    pub(crate) fn give_request(&self, mut request: Box<Request>) {
+        let mut spare = self.requests.borrow_mut();
+        if spare.len() < SPARE_REQUESTS {
+            request.clear();
+            spare.push(request);
+        }
+    }
+
+    /// The snapshot with this worker's pools.
+    pub(crate) fn adopt_live(&self, live: &Arc<Live>) -> Rc<WorkerLive> {
+        let pools = live.services.iter().map(|service| {
+            let pool = |t: &crate::live::ServiceTarget| self.pools.pool(&t.target, service.pool_idle);
+            service.targets.iter().map(pool).collect()
+        });
+        Rc::new(WorkerLive { live: live.clone(), pools: pools.collect() })
+    }
+}
+
+/// Requests that wait for their hooks.
+#[derive(Debug, Default)]
+pub(crate) struct Hooks {
+    next: Cell<u64>,
+    waiting: RefCell<HashMap<u64, HookSlot>>,
+}
+
+#[derive(Debug, Default)]
+struct HookSlot {
+    waker: Option<Waker>,
+    reply: Option<HookReply>,
+}
+
+impl Hooks {
+    /// A place to wait.
+    pub(crate) fn ticket(&self) -> u64 {
+        let ticket = self.next.get();
+        self.next.set(ticket + 1);
+        self.waiting.borrow_mut().insert(ticket, HookSlot::default());
+        ticket
+    }
+
+    /// Delivers a reply; one that nobody waits for any more is dropped.
+    pub(crate) fn deliver(&self, reply: HookReply) {
+        if let Some(slot) = self.waiting.borrow_mut().get_mut(&reply.ticket) {
+            slot.reply = Some(reply);
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The reply, once it is there.
+    pub(crate) fn poll(&self, cx: &Context<'_>, ticket: u64) -> Poll<HookReply> {
+        let mut waiting = self.waiting.borrow_mut();
+        let slot = waiting.entry(ticket).or_default();
+        if let Some(reply) = slot.reply.take() {
+            return Poll::Ready(reply);
+        }
+        slot.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Gives the place up.
+    pub(crate) fn forget(&self, ticket: u64) {
+        self.waiting.borrow_mut().remove(&ticket);
+    }
+}
