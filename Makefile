@@ -44,7 +44,7 @@ bench: .venv/package bins ## gateways side by side under load, as a table
 bench-micro: .venv/package ## the compiled parts beside their peers in the Python world
 	$(PY) -m pytest bench/micro --benchmark-enable --benchmark-only
 
-fuzz: ## replay the stored corpus against every parser, then go on with random changes for a minute
+fuzz: ## replay the stored corpus against every parser
 	$(CARGO) test $(MANIFEST) --package fastgate-fuzz --locked
 
 docs: .venv/deps ## build the documentation; a broken link fails
