@@ -123,6 +123,9 @@ pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Opt
 /// Reads the line that begins at `start`.
 #[inline(always)]
 pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
+    if bytes.get(start..start.wrapping_add(2)) == Some(b"\r\n") {
+        return Read::End(start.wrapping_add(2));
+    }
     match tidy_line(bytes, start) {
         Some((field, next)) => Read::Field(Line { field, next, odd: false }),
         None => read_any_line(bytes, start),
@@ -136,14 +139,14 @@ fn tidy_line(bytes: &[u8], start: usize) -> Option<(Field, usize)> {
     let chunk = rest.first_chunk::<16>()?;
     let mut len = simd::not_name(chunk).trailing_zeros() as usize;
     if len > 16 {
-        len = simd::find(rest, 16, simd::not_name);
+        len = simd::find(rest, simd::not_name);
     }
     let from = len.wrapping_add(2);
     let value = rest.get(from..)?;
     if len == 0 || rest.get(len..from) != Some(b": ") {
         return None;
     }
-    let stop = simd::find(value, 0, simd::control);
+    let stop = simd::find(value, simd::control);
     let end = stop.wrapping_add(2);
     if value.get(stop..end) != Some(b"\r\n") || value.first() == Some(&b' ') {
         return None;

@@ -71,7 +71,7 @@ const KNOWN: &[(&[u8], FieldKind)] = &[
     (b"sec-websocket-version", FieldKind::SecWebSocketVersion),
 ];
 
-/// The same as words, and where each length begins.
+/// The same as words.
 const TABLE: [(NameWords, FieldKind); KNOWN.len()] = {
     let mut table = [([0; 3], FieldKind::Other); KNOWN.len()];
     let mut i = 0;
@@ -82,84 +82,98 @@ const TABLE: [(NameWords, FieldKind); KNOWN.len()] = {
     table
 };
 
-const STARTS: [u8; 26] = {
-    let mut starts = [KNOWN.len() as u8; 26];
-    let mut len = 26;
-    while len > 0 {
-        len -= 1;
-        let mut i = KNOWN.len();
-        while i > 0 {
-            i -= 1;
-            if KNOWN[i].0.len() >= len {
-                starts[len] = i as u8;
-            }
-        }
-    }
-    starts
-};
-
-/// Bit by first letter of the known names of each length; `X-Forwarded-*` has many.
-const FIRSTS: [u64; 25] = {
-    let mut firsts = [0; 25];
-    let mut len = 13;
-    while len < 25 {
-        firsts[len] = 1 << (b'x' & 63);
-        len += 1;
-    }
+/// By length and first letter: the only known name that it can be, plus one; 0 for none. Names that begin with `x`
+/// and are long enough for `X-Forwarded-*` always have one.
+const SLOTS: [[u8; 32]; 25] = {
+    let mut slots = [[0; 32]; 25];
     let mut i = 0;
     while i < KNOWN.len() {
-        firsts[KNOWN[i].0.len()] |= 1 << (KNOWN[i].0[0] & 63);
+        let name = KNOWN[i].0;
+        let slot = &mut slots[name.len()][(name[0] & 31) as usize];
+        // Names of more than 16 bytes are compared in full.
+        assert!(*slot == 0 || name.len() > 16, "two known names with one length and first letter");
+        *slot = i as u8 + 1;
         i += 1;
     }
-    firsts
+    let mut len = X_FORWARDED_BYTES.len() + 1;
+    while len < 25 {
+        let slot = &mut slots[len][(b'x' & 31) as usize];
+        if *slot == 0 {
+            *slot = KNOWN.len() as u8;
+        }
+        len += 1;
+    }
+    slots
 };
 
 /// Which known field the first `len` bytes of `rest` are: letters, digits and `-`; `chunk` is its beginning.
 #[inline(always)]
 pub(super) fn recognise(rest: &[u8], chunk: &[u8; 16], len: usize) -> FieldKind {
-    match FIRSTS.get(len) {
-        Some(firsts) if firsts & bit(chunk[0] | 0x20) == 0 => FieldKind::Other,
-        Some(_) if len <= 16 => {
-            let unused = 8 * (16_usize.wrapping_sub(len) & 15);
-            let name = (u128::from_le_bytes(*chunk) | LOWER) & (u128::MAX >> unused);
-            known(len, &[name as u64, (name >> 64) as u64, 0])
-        }
-        _ => recognise_mapped(rest.get(..len).unwrap_or_default()),
+    let Some(slots) = SLOTS.get(len) else { return recognise_long(rest, chunk, len) };
+    match slots[usize::from(chunk[0] & 31)] {
+        0 => FieldKind::Other,
+        slot if len <= 16 => known(len, chunk, slot),
+        _ => recognise_long(rest, chunk, len),
     }
 }
 
-/// Makes letters lower case; digits and `-` stay as they are.
-const LOWER: u128 = u128::MAX / 255 * 0x20;
-
-/// Which known field a name of `len` bytes is, by its words.
+/// Names of more than 16 bytes.
 #[inline(never)]
-fn known(len: usize, name: &NameWords) -> FieldKind {
-    if len > 24 {
+fn recognise_long(rest: &[u8], chunk: &[u8; 16], len: usize) -> FieldKind {
+    if len > 24 && chunk[0] | 0x20 != b'x' {
         return FieldKind::Other;
     }
-    let (from, to) = (STARTS[len] as usize, STARTS[len.wrapping_add(1)] as usize);
-    for (words, kind) in TABLE.get(from..to).unwrap_or_default() {
-        if (words[0] ^ name[0]) | (words[1] ^ name[1]) | (words[2] ^ name[2]) == 0 {
-            return *kind;
-        }
+    recognise_mapped(rest.get(..len).unwrap_or_default())
+}
+
+/// A name of at most 16 bytes against the one it can be. Letters become lower case; digits and `-` stay as they are.
+#[inline(always)]
+fn known(len: usize, chunk: &[u8; 16], slot: u8) -> FieldKind {
+    let [low, high] = MASKS[len & 31];
+    let (first, second) = halves(chunk);
+    let (first, second) = ((first | LOWER) & low, (second | LOWER) & high);
+    let (words, kind) = TABLE[usize::from(slot).wrapping_sub(1) % KNOWN.len()];
+    if (words[0] ^ first) | (words[1] ^ second) | words[2] == 0 {
+        return kind;
     }
-    if name[0] == X_FORWARDED[0] && name[1] & 0xffff_ffff == X_FORWARDED[1] {
+    if (first ^ X_FORWARDED[0]) | (second & 0xffff_ffff ^ X_FORWARDED[1]) == 0 {
         return FieldKind::XForwarded;
     }
     FieldKind::Other
 }
 
+const LOWER: u64 = u64::MAX / 255 * 0x20;
+
+#[inline(always)]
+fn halves(chunk: &[u8; 16]) -> (u64, u64) {
+    let all = u128::from_le_bytes(*chunk);
+    (all as u64, (all >> 64) as u64)
+}
+
+/// Ones over the bytes of a name of each length.
+const MASKS: [[u64; 2]; 32] = {
+    let mut masks = [[u64::MAX; 2]; 32];
+    let mut len = 0;
+    while len < 16 {
+        let mask = (1_u128 << (8 * len)) - 1;
+        masks[len] = [mask as u64, (mask >> 64) as u64];
+        len += 1;
+    }
+    masks
+};
+
 /// Which known field a name is after mapping every character but letters and digits to `-`.
 pub(super) fn recognise_mapped(name: &[u8]) -> FieldKind {
-    match mapped_words(name) {
-        Some(words) => known(name.len(), &words),
-        None => {
-            if X_FORWARDED_BYTES.iter().zip(name).all(|(a, &b)| *a == mapped(b)) {
-                FieldKind::XForwarded
-            } else {
-                FieldKind::Other
-            }
-        }
+    if let Some(words) = mapped_words(name)
+        && let Some(i) = KNOWN.iter().zip(&TABLE).position(|(known, (w, _))| known.0.len() == name.len() && *w == words)
+    {
+        return TABLE[i].1;
+    }
+    let forwarded = name.len() > X_FORWARDED_BYTES.len();
+    if forwarded && X_FORWARDED_BYTES.iter().zip(name).all(|(a, &b)| *a == mapped(b)) {
+        FieldKind::XForwarded
+    } else {
+        FieldKind::Other
     }
 }
 
@@ -195,7 +209,13 @@ impl ReservedNames {
     /// Whether a name equals a reserved one after mapping every character but letters and digits to `-`.
     #[inline]
     pub fn matches(&self, name: &[u8]) -> bool {
-        name.first().is_some_and(|&b| self.first & bit(b | 0x20) != 0) && self.matches_any(name)
+        name.first().is_some_and(|&b| self.may_match(b)) && self.matches_any(name)
+    }
+
+    /// Whether a name that begins so may be one.
+    #[inline(always)]
+    pub(super) fn may_match(&self, first: u8) -> bool {
+        self.first & bit(first | 0x20) != 0
     }
 
     #[cold]

@@ -162,15 +162,25 @@ impl Request {
     }
 
     /// The request line and, before it, at most one empty line (RFC 9112 §2.2); false while incomplete.
+    #[inline(always)]
     fn request_line(&mut self, bytes: &[u8], rules: &RequestRules) -> Result<bool, Reason> {
+        if let Some(line) = request_line::tidy(bytes, self.line, rules) {
+            self.take_line(&line);
+            return Ok(true);
+        }
+        self.any_request_line(bytes, rules)
+    }
+
+    #[inline(never)]
+    fn any_request_line(&mut self, bytes: &[u8], rules: &RequestRules) -> Result<bool, Reason> {
         match bytes.get(self.line..).unwrap_or_default() {
             [] | [b'\r'] => return Ok(false),
             [b'\r', b'\n', ..] if self.line == 0 => {
                 self.line = 2;
-                return self.request_line(bytes, rules);
+                return self.any_request_line(bytes, rules);
             }
             [b'\r', b'\n', ..] => return Err(Reason::EmptyLine),
-            [b'\r', ..] => return Err(Reason::BareCr),
+            [b'\r', ..] => return self.refuse(bytes, rules, Reason::BareCr).map(|_| false),
             [b'\n', ..] => return Err(Reason::BareLf),
             // A TLS hello and the like need not wait for a line end.
             [first, ..] if !scan::is_token_byte(*first) => return Err(Reason::RequestLine),
@@ -185,12 +195,29 @@ impl Request {
     }
 
     /// Takes the request line over; the path becomes canonical here.
-    #[inline]
     fn target(&mut self, bytes: &[u8], line: Option<RequestLine>, rules: &RequestRules) -> Result<bool, Reason> {
         let Some(line) = line else { return Ok(false) };
         if line.next > rules.head_bytes {
             return Err(Reason::UriTooLong);
         }
+        let begin = self.line;
+        self.take_line(&line);
+        // Judged below; until then nothing is taken over.
+        self.line = begin;
+        self.stage = Stage::Start;
+        if line.complex {
+            self.complex_path(bytes, rules)?;
+        }
+        if line.form != Form::Origin {
+            self.other_form(bytes)?;
+        }
+        self.line = line.next;
+        self.stage = Stage::Fields;
+        Ok(true)
+    }
+
+    #[inline(always)]
+    fn take_line(&mut self, line: &RequestLine) {
         self.method = line.method;
         self.method_span = line.method_span;
         self.version = line.version;
@@ -199,16 +226,9 @@ impl Request {
         self.authority = line.authority;
         self.raw_path = Piece { span: line.path, own: false };
         self.path = self.raw_path;
-        if line.complex {
-            self.complex_path(bytes, rules)?;
-        }
-        if line.form != Form::Origin {
-            self.other_form(bytes)?;
-        }
         self.line = line.next;
         self.fields_start = line.next;
         self.stage = Stage::Fields;
-        Ok(true)
     }
 
     #[cold]
@@ -264,14 +284,14 @@ impl Request {
         if line.odd && !self.keep_odd(bytes, &line, rules)? {
             return Ok(());
         }
-        let Field { kind, name, value, .. } = line.field;
-        if rules.reserved.matches(name.of(bytes)) {
+        let Field { kind, name, .. } = line.field;
+        let first = bytes.get(name.start as usize).copied().unwrap_or_default();
+        if rules.reserved.may_match(first) && rules.reserved.matches(name.of(bytes)) {
             return Ok(());
         }
         if kind > FieldKind::Origin {
             self.meaning_of(bytes, &line)?;
         }
-        debug_assert!(value.end() <= bytes.len());
         self.fields.push(line.field);
         Ok(())
     }

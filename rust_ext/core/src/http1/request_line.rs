@@ -27,8 +27,33 @@ pub(super) enum Form {
     Asterisk,
 }
 
-/// Reads the line; `Ok(None)` when it is incomplete.
+/// The usual line: a common method, a path of letters, digits and `- . / _` without dot segments, HTTP/1.1.
 #[inline(always)]
+pub(super) fn tidy(bytes: &[u8], start: usize, rules: &RequestRules) -> Option<RequestLine> {
+    let (method, target) = common_method(word(bytes, start)?, start)?;
+    if bytes.get(target) != Some(&b'/') {
+        return None;
+    }
+    let (mut at, complex) = path_end(bytes, target);
+    let path = Span::new(target, at);
+    let mut query = None;
+    if bytes.get(at) == Some(&b'?') {
+        let from = at.wrapping_add(1);
+        at = from.wrapping_add(simd::find(bytes.get(from..).unwrap_or_default(), simd::not_query));
+        query = Some(Span::new(from, at));
+    }
+    let next = at.wrapping_add(11);
+    let usual = bytes.get(at) == Some(&b' ') && word(bytes, at.wrapping_add(1)) == Some(eight(b"HTTP/1.1"));
+    let ends = bytes.get(next.wrapping_sub(2)..next) == Some(b"\r\n");
+    if complex || !usual || !ends || at.wrapping_sub(target) > rules.uri_bytes || next > rules.head_bytes {
+        return None;
+    }
+    let (method_span, version) = (Span::new(start, target.wrapping_sub(1)), Version::Http11);
+    let (form, authority) = (Form::Origin, Span::default());
+    Some(RequestLine { method, method_span, form, authority, path, query, version, complex, next })
+}
+
+/// Reads the line; `Ok(None)` when it is incomplete.
 pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<Option<RequestLine>, Reason> {
     let Some((method, target)) = method(bytes, start)? else { return Ok(None) };
     let method_span = Span::new(start, target.wrapping_sub(1));
@@ -56,7 +81,7 @@ pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<O
     let path = Span::new(from, at);
     let query = if bytes.get(at) == Some(&b'?') && form != Form::Asterisk {
         let from = at.wrapping_add(1);
-        at = simd::find(bytes, from, simd::not_query);
+        at = from.wrapping_add(simd::find(bytes.get(from..).unwrap_or_default(), simd::not_query));
         Some(Span::new(from, at))
     } else {
         None
@@ -80,23 +105,28 @@ const fn eight(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
 }
 
+/// The method of the line that begins with this word, and where the target begins.
+#[inline(always)]
+fn common_method(w: u64, start: usize) -> Option<(Method, usize)> {
+    let four = w & 0xffff_ffff;
+    if four == eight(b"GET \0\0\0\0") {
+        return Some((Method::Get, start.wrapping_add(4)));
+    }
+    if four == eight(b"PUT \0\0\0\0") {
+        return Some((Method::Put, start.wrapping_add(4)));
+    }
+    match w & 0xff_ffff_ffff {
+        five if five == eight(b"POST \0\0\0") => Some((Method::Post, start.wrapping_add(5))),
+        five if five == eight(b"HEAD \0\0\0") => Some((Method::Head, start.wrapping_add(5))),
+        _ => None,
+    }
+}
+
 /// The method and where the target begins.
 #[inline]
 fn method(bytes: &[u8], start: usize) -> Result<Option<(Method, usize)>, Reason> {
-    const FOUR: u64 = 0xffff_ffff;
-    if let Some(w) = word(bytes, start) {
-        let found = match w & FOUR {
-            m if m == eight(b"GET \0\0\0\0") => Some((Method::Get, 4)),
-            m if m == eight(b"PUT \0\0\0\0") => Some((Method::Put, 4)),
-            _ => match w & 0xff_ffff_ffff {
-                m if m == eight(b"POST \0\0\0") => Some((Method::Post, 5)),
-                m if m == eight(b"HEAD \0\0\0") => Some((Method::Head, 5)),
-                _ => None,
-            },
-        };
-        if let Some((method, len)) = found {
-            return Ok(Some((method, start.wrapping_add(len))));
-        }
+    if let Some(found) = word(bytes, start).and_then(|w| common_method(w, start)) {
+        return Ok(Some(found));
     }
     other_method(bytes, start)
 }
@@ -131,7 +161,7 @@ fn other_method(bytes: &[u8], start: usize) -> Result<Option<(Method, usize)>, R
 }
 
 /// Where the path that begins at `at` ends, and whether its canonical form may differ.
-#[inline]
+#[inline(always)]
 fn path_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut complex = false;
     let mut after_slash = 0;

@@ -161,18 +161,26 @@ impl Response {
         if self.fields.len() >= FIELD_COUNT {
             return Err(Reason::TooManyFields);
         }
-        let value = line.field.value.of(bytes);
-        match line.field.kind {
-            FieldKind::ContentLength => self.meaning.content_length(value)?,
-            FieldKind::TransferEncoding => {
-                let raw = Span::new(line.field.name.end(), line.next).of(bytes);
-                self.meaning.transfer_encoding(value, raw, self.version)?;
-            }
-            FieldKind::Connection => self.meaning.connection(value)?,
-            _ => {}
+        if line.field.kind > FieldKind::Host {
+            self.meaning_of(bytes, &line)?;
         }
         self.fields.push(line.field);
         Ok(())
+    }
+
+    /// Fields that say something about the message itself.
+    #[inline(never)]
+    fn meaning_of(&mut self, bytes: &[u8], line: &Line) -> Result<(), Reason> {
+        let value = line.field.value.of(bytes);
+        match line.field.kind {
+            FieldKind::ContentLength => self.meaning.content_length(value),
+            FieldKind::TransferEncoding => {
+                let raw = Span::new(line.field.name.end(), line.next).of(bytes);
+                self.meaning.transfer_encoding(value, raw, self.version)
+            }
+            FieldKind::Connection => self.meaning.connection(value),
+            _ => Ok(()),
+        }
     }
 
     /// The status code, 100-999.
