@@ -1,11 +1,12 @@
 """Counts what a request costs a proxy: system calls (strace) and user instructions (callgrind).
 
-Both are the difference of two runs that differ in nothing but the number of requests, so that start, warm-up and end cancel.
-Unlike time they are the same on a busy machine.
+Both are the difference of two runs that differ in nothing but the number of requests, so that start, warm-up and end
+cancel. Unlike time they are the same on a busy machine.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -18,13 +19,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.binaries import Missing, find
-from bench.load.process import run_load
+from bench.load.process import Failed, family, first_line, run_load, spawn
 
 DATA_CALLS = frozenset(
-    "read write readv writev recv send recvfrom sendto recvmsg sendmsg recvmmsg sendmmsg splice sendfile".split()
+    [
+        "read",
+        "write",
+        "readv",
+        "writev",
+        "recv",
+        "send",
+        "recvfrom",
+        "sendto",
+        "recvmsg",
+        "sendmsg",
+        "recvmmsg",
+        "sendmmsg",
+        "splice",
+        "sendfile",
+    ]
 )
-READS = frozenset("read readv recv recvfrom recvmsg recvmmsg".split())
-WAITS = frozenset("epoll_wait epoll_pwait epoll_pwait2".split())
+READS = frozenset(["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"])
+WAITS = frozenset(["epoll_wait", "epoll_pwait", "epoll_pwait2"])
 _BEGUN = re.compile(r"^\d+ +(\w+)\(")
 _END = re.compile(r"^\d+ +(?:<\.\.\. )?(read|readv|recv|recvfrom|recvmsg)(?:\(| resumed).*\) += 0$")
 _AGAIN = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed).*= -1 EAGAIN\b")
@@ -73,7 +89,7 @@ class Load:
 
 
 def calls(command: Sequence[str], load: Load) -> Calls:
-    """System calls a request of the proxy that `command` starts; it prints `listening … ADDRESS` and ends at SIGTERM."""
+    """System calls a request of the proxy that `command` starts: it prints `listening … ADDRESS`, ends at SIGTERM."""
     _need("strace")
     counts: list[Counter[str]] = []
     with tempfile.TemporaryDirectory(prefix="fastgate-cost-") as directory:
@@ -125,34 +141,23 @@ def _drive(address: str, load: Load, requests: int) -> None:
 @contextmanager
 def _proxy(command: Sequence[str]) -> Iterator[str]:
     """Runs a wrapped proxy; the wrapper ends when the proxy under it has ended at SIGTERM."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().split()
-        if not line or line[0] != "listening":
-            process.kill()
-            raise RuntimeError(f"{command[-2:]} did not start: {process.communicate()[1][-2000:]}")
-        yield line[-1]
-        _traced(process).send(signal.SIGTERM)
-        process.communicate(timeout=30)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-@dataclass(frozen=True)
-class _Traced:
-    pid: int
-
-    def send(self, number: signal.Signals) -> None:
-        subprocess.run(["kill", f"-{number.value}", str(self.pid)], check=True)
-
-
-def _traced(wrapper: subprocess.Popen[str]) -> _Traced:
-    """The process under strace; valgrind runs the program in its own."""
-    children = Path(f"/proc/{wrapper.pid}/task/{wrapper.pid}/children").read_text().split()
-    return _Traced(int(children[0]) if children else wrapper.pid)
+    with tempfile.TemporaryFile("w+") as err:
+        process = spawn(command, stdout=subprocess.PIPE, stderr=err)
+        try:
+            assert process.stdout is not None
+            try:
+                address = first_line(process, process.stdout, kill=False).split()[-1]
+            except Failed as failed:
+                err.seek(0)
+                raise RuntimeError(f"{failed} {err.read()[-2000:]}") from None
+            yield address
+            os.kill(family(process.pid)[-1], signal.SIGTERM)  # the traced one; valgrind runs the program in its own
+            process.communicate(timeout=30)
+        finally:
+            if process.poll() is None:
+                for pid in reversed(family(process.pid)):  # a traced process would outlive its tracer
+                    os.kill(pid, signal.SIGKILL)
+                process.communicate()
 
 
 def _count(trace: Path) -> Counter[str]:

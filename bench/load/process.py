@@ -39,18 +39,18 @@ def spawn(command: Sequence[str], core: int | None = None, **options: Any) -> su
         if core is not None:
             os.sched_setaffinity(0, {core})
 
-    return subprocess.Popen(command, text=True, preexec_fn=prepare, **options)  # noqa: PLW1509
+    return subprocess.Popen(command, text=True, preexec_fn=prepare, **options)
 
 
-def first_line(process: subprocess.Popen[str], stream: IO[str]) -> str:
-    """The first line a process prints; raises Failed when it ends or stays silent."""
-    if not select.select([stream], [], [], START_LIMIT)[0]:
-        process.kill()
-    line = stream.readline().strip()
+def first_line(process: subprocess.Popen[str], stream: IO[str], *, kill: bool = True) -> str:
+    """The first line a process prints; raises Failed when it ends or stays silent, and by default kills it then."""
+    spoke = bool(select.select([stream], [], [], START_LIMIT)[0])
+    line = stream.readline().strip() if spoke else ""
     if not line:
-        process.kill()
-        _, err = process.communicate()
-        raise Failed(f"{Path(str(process.args[0])).name} said nothing: {(err or '')[-1000:]}")  # type: ignore[index]
+        if kill:
+            process.kill()
+            process.wait()
+        raise Failed(f"{process.args!r} {'ended' if spoke else 'stayed silent'} instead of saying where it listens")
     return line
 
 
@@ -62,7 +62,7 @@ def free_port() -> int:
 
 
 def wait_until_it_answers(port: int, process: subprocess.Popen[str]) -> None:
-    """Returns once a request passes (some listen before they have routes); raises Failed when it ends or takes too long."""
+    """Returns once a request passes (some listen before they have routes); raises Failed when none does."""
     limit = time.monotonic() + START_LIMIT
     while time.monotonic() < limit and process.poll() is None:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

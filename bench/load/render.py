@@ -13,12 +13,13 @@ from typing import Any
 
 Json = dict[str, Any]
 METHOD = """\
-The gateway runs alone on one core; load client and origin share another. Every round starts each gateway afresh, in an order
-that turns with the rounds; figures are medians of the rounds that passed. CPU is the gateway's own accounting by the scheduler
-(all threads and child processes) over the measured part, which begins after each connection has had one request. The floor is
-a C proxy that parses nothing; ratios are to the floor of the same run. Latency is measured at a fixed rate from the time a
-request was due, so that a stall counts for all who waited. Every answer is checked byte by byte; what failed stands below.
-Configurations: `bench/load/peers/`. This is our own benchmark: judge it by its sources."""
+The gateway runs alone on one core; load client and origin share another. Every round starts each gateway afresh, in
+an order that turns with the rounds; figures are medians of the rounds that passed. CPU is the gateway's own
+accounting by the scheduler (all threads and child processes) over the measured part, which begins after each
+connection has had one request. The floor is a C proxy that parses nothing; ratios are to the floor of the same run.
+Latency is measured at a fixed rate from the time a request was due, so that a stall counts for all who waited. Every
+answer is checked byte by byte; what failed stands below. Configurations: `bench/load/peers/`. This is our own
+benchmark: judge it by its sources."""
 
 
 def render(result: Json) -> str:

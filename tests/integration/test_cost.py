@@ -1,6 +1,6 @@
 """What a request costs the engine in system calls and user instructions; repeatable where time is not.
 
-The figures are printed, so that `pytest -rP` states them for POST and chunked answers, which have no bound on instructions.
+The figures are printed: `pytest -rP` states them for POST and chunked answers too, whose instructions are not bounded.
 """
 
 from __future__ import annotations
