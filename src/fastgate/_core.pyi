@@ -1,12 +1,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, final, overload
 
+from typing_extensions import disjoint_base
+
 from fastgate._engine import Host
 
 _T = TypeVar("_T")
 _HeadersInit: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None
 _Hook: TypeAlias = Callable[[Request], Response | None]
 
+@disjoint_base
 class Headers:
     def __init__(self, headers: _HeadersInit = None) -> None: ...
     def __getitem__(self, name: str, /) -> str: ...
