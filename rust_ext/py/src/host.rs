@@ -87,12 +87,12 @@ impl Host {
         }
         let limit = Duration::try_from_secs_f64(timeout).map_err(|e| PyValueError::new_err(format!("timeout: {e}")))?;
         let bytes: Arc<[u8]> = head.into();
-        let (queue, tally) = (Arc::clone(&self.queue), Arc::new(Tally::default()));
+        let (queue, tally) = (Arc::clone(&self.queue), Arc::new(Tally::new(count)));
         let jobs = (0..count).map(|_| simulated(&bytes, route, &tally)).collect::<PyResult<Vec<Box<Job>>>>()?;
         let seconds = py.detach(move || {
             let start = Instant::now();
             queue.post(jobs);
-            tally.wait(count, limit).map(|outcomes| (start.elapsed().as_secs_f64(), outcomes))
+            tally.wait(limit).map(|outcomes| (start.elapsed().as_secs_f64(), outcomes))
         });
         match seconds {
             Some((seconds, outcomes)) => Ok(Simulation { seconds, outcomes }),
@@ -115,26 +115,33 @@ fn simulated(bytes: &Arc<[u8]>, route: &str, tally: &Arc<Tally>) -> PyResult<Box
 type Outcome = Result<Decision, HookFailed>;
 
 /// Collects the outcomes of simulated requests.
-#[derive(Default)]
 pub struct Tally {
+    wanted: usize,
     outcomes: Mutex<Vec<Outcome>>,
     changed: Condvar,
 }
 
 impl Tally {
-    /// Notes one outcome.
-    pub fn add(&self, outcome: Outcome) {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-        self.changed.notify_one();
+    fn new(wanted: usize) -> Self {
+        Self { wanted, outcomes: Mutex::new(Vec::with_capacity(wanted)), changed: Condvar::new() }
     }
 
-    fn wait(&self, count: usize, limit: Duration) -> Option<Vec<Outcome>> {
+    /// Notes one outcome; only the last one wakes the caller, or the wake-ups would be what is measured.
+    pub fn add(&self, outcome: Outcome) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.push(outcome);
+        if outcomes.len() >= self.wanted {
+            self.changed.notify_one();
+        }
+    }
+
+    fn wait(&self, limit: Duration) -> Option<Vec<Outcome>> {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut outcomes, _) = self
             .changed
-            .wait_timeout_while(outcomes, limit, |outcomes| outcomes.len() < count)
+            .wait_timeout_while(outcomes, limit, |outcomes| outcomes.len() < self.wanted)
             .unwrap_or_else(PoisonError::into_inner);
-        (outcomes.len() >= count).then(|| std::mem::take(&mut *outcomes))
+        (outcomes.len() >= self.wanted).then(|| std::mem::take(&mut *outcomes))
     }
 }
 
