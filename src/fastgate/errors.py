@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ConfigError", "FastgateError", "Finding", "StartError"]
+__all__ = ["ConfigError", "FastgateError", "Finding", "StartError", "UsageError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +47,7 @@ class ConfigError(FastgateError):
 
 class StartError(FastgateError):
     """The gateway cannot start or go on: one clear sentence."""
+
+
+class UsageError(FastgateError):
+    """The command line is used in a way that cannot be meant: one clear sentence."""

@@ -20,7 +20,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 def _name(value: Any) -> str:
     if isinstance(value, str) and _NAME.match(value):
         return value
-    refuse(value, "a name of letters, digits, '_', '-' and '.', at most 128")
+    raise refuse(value, "a name of letters, digits, '_', '-' and '.', at most 128")
 
 
 NAME = Kind(
@@ -37,9 +37,9 @@ BIND_ALLOWED = "ADDRESS:PORT such as 0.0.0.0:8000 or [::]:8000, or unix:/path"
 
 def _bind(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 65535:
-        refuse(value, BIND_ALLOWED, nearest=f"127.0.0.1:{value}")
+        raise refuse(value, BIND_ALLOWED, nearest=f"127.0.0.1:{value}")
     if not isinstance(value, str):
-        refuse(value, BIND_ALLOWED, why=_flow_hint(value))
+        raise refuse(value, BIND_ALLOWED, why=_flow_hint(value))
     if value.startswith("unix:"):
         return _unix(value, BIND_ALLOWED)
     host, colon, port_text = value.rpartition(":")
@@ -49,7 +49,7 @@ def _bind(value: Any) -> str:
             return f"[{ip}]:{port}"
         if (ip := _ip(host)) and ip.version == 4:
             return f"{ip}:{port}"
-    refuse(value, BIND_ALLOWED, nearest=_nearest_bind(value, host, port_text))
+    raise refuse(value, BIND_ALLOWED, nearest=_nearest_bind(value, host, port_text))
 
 
 def _flow_hint(value: object) -> str | None:
@@ -83,11 +83,11 @@ def _unix(value: str, allowed: str) -> str:
     path = value.removeprefix("unix:")
     if path.startswith("//"):
         path = path[1:] if path.startswith("///") is False else path[2:]
-        refuse(value, allowed, nearest=f"unix:{path}")
+        raise refuse(value, allowed, nearest=f"unix:{path}")
     if not path.startswith("/"):
-        refuse(value, allowed, why="the path of a Unix socket is absolute")
+        raise refuse(value, allowed, why="the path of a Unix socket is absolute")
     if len(path.encode()) > 107 or "\0" in path:
-        refuse(value, allowed, why="the path of a Unix socket has at most 107 bytes")
+        raise refuse(value, allowed, why="the path of a Unix socket has at most 107 bytes")
     return value
 
 
@@ -112,27 +112,27 @@ TARGET_ALLOWED = "http://HOST[:PORT] or unix:/path"
 def parse_target(value: Any) -> Target:
     """Parses a target URL; raises a refusal that names what is allowed."""
     if not isinstance(value, str):
-        refuse(value, TARGET_ALLOWED)
+        raise refuse(value, TARGET_ALLOWED)
     if value.startswith("unix:"):
         return Target(None, None, _unix(value, TARGET_ALLOWED).removeprefix("unix:"), 0, "localhost", False)
     scheme, separator, rest = value.partition("://")
     if not separator:
         host, _, port = value.partition(":")
         nearest = f"http://{value}" if _host(host) and (not port or _port(port, 1)) else None
-        refuse(value, TARGET_ALLOWED, nearest=nearest, why="the scheme is missing" if nearest else None)
+        raise refuse(value, TARGET_ALLOWED, nearest=nearest, why="the scheme is missing" if nearest else None)
     if scheme.lower() == "https":
-        refuse(value, TARGET_ALLOWED, why="https to a target is not in this version")
+        raise refuse(value, TARGET_ALLOWED, why="https to a target is not in this version")
     if scheme != "http":
         nearest = f"http://{rest}" if scheme.lower() == "http" or nearest_word(scheme, ["http"]) else None
-        refuse(value, TARGET_ALLOWED, nearest=nearest)
+        raise refuse(value, TARGET_ALLOWED, nearest=nearest)
     end = next((i for i, c in enumerate(rest) if c in "/?#"), len(rest))
     if end < len(rest) and rest[end:] != "/":
         what = f"a target has no path; write it as rewrite: {{replace: {rest[end:]}}}"
-        refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why=what)
+        raise refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why=what)
     if end < len(rest):
-        refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why="without the '/' at the end")
+        raise refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why="without the '/' at the end")
     if "@" in rest:
-        refuse(value, TARGET_ALLOWED, why="a target has no user name")
+        raise refuse(value, TARGET_ALLOWED, why="a target has no user name")
     return _host_port(value, rest)
 
 
@@ -140,21 +140,21 @@ def _host_port(value: str, rest: str) -> Target:
     host, colon, port_text = rest.rpartition(":") if not rest.endswith("]") and ":" in rest else (rest, "", "")
     port = _port(port_text, 1) if colon else 80
     if port is None:
-        refuse(value, TARGET_ALLOWED, why="a port is 1 to 65535")
+        raise refuse(value, TARGET_ALLOWED, why="a port is 1 to 65535")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     ip = _ip(bare)
     suffix = "" if port == 80 else f":{port}"
     if ip is not None:
         if (ip.version == 6) != (bare is not host):
-            refuse(value, TARGET_ALLOWED, nearest=f"http://[{bare}]{suffix}" if ip.version == 6 else None)
+            raise refuse(value, TARGET_ALLOWED, nearest=f"http://[{bare}]{suffix}" if ip.version == 6 else None)
         shown = f"[{ip}]" if ip.version == 6 else str(ip)
         mapped = getattr(ip, "ipv4_mapped", None) or ip
         return Target(str(ip), None, None, port, shown + suffix, mapped.is_link_local)
     if ":" in host and _ip(rest) is not None:
-        refuse(value, TARGET_ALLOWED, nearest=f"http://[{rest}]:80", why="an IPv6 address stands in brackets")
+        raise refuse(value, TARGET_ALLOWED, nearest=f"http://[{rest}]:80", why="an IPv6 address stands in brackets")
     name = _host(host)
     if name is None or name.rsplit(".", 1)[-1].isdecimal():
-        refuse(value, TARGET_ALLOWED, why="not a host name or address")
+        raise refuse(value, TARGET_ALLOWED, why="not a host name or address")
     return Target(None, name, None, port, name + suffix, False)
 
 
@@ -176,13 +176,13 @@ HOST_ALLOWED = "a host name such as api.example.com, or *.example.org for every 
 
 def _host_pattern(value: Any) -> str:
     if not isinstance(value, str):
-        refuse(value, HOST_ALLOWED, why=_flow_hint(value))
+        raise refuse(value, HOST_ALLOWED, why=_flow_hint(value))
     bare = value[2:] if value.startswith("*.") else value
     if bare.startswith("[") and bare.endswith("]") and (ip := _ip(bare[1:-1])):
         return f"[{ip}]"
     if _host(bare):
         return value.lower().removesuffix(".")
-    refuse(value, HOST_ALLOWED, nearest=_nearest_host(value))
+    raise refuse(value, HOST_ALLOWED, nearest=_nearest_host(value))
 
 
 def _nearest_host(value: str) -> str | None:
@@ -209,7 +209,7 @@ def _host_policy(value: Any) -> str:
         host, _, port = value.partition(":")
         if _host(host) and (not port or _port(port, 1)):
             return value.lower()
-    refuse(value, "keep, target or a host name")
+    raise refuse(value, "keep, target or a host name")
 
 
 HOST_POLICY = Kind(_host_policy, "keep, target or a host name", {"type": "string"})
@@ -218,7 +218,7 @@ HOST_POLICY = Kind(_host_policy, "keep, target or a host name", {"type": "string
 def _cidr(value: Any) -> str:
     allowed = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32"
     if not isinstance(value, str) or "%" in value:
-        refuse(value, allowed)
+        raise refuse(value, allowed)
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
@@ -226,8 +226,8 @@ def _cidr(value: Any) -> str:
     try:
         nearest = str(ipaddress.ip_network(value, strict=False))
     except ValueError:
-        refuse(value, allowed)
-    refuse(value, allowed, nearest=nearest, why="bits are set behind the mask")
+        raise refuse(value, allowed)
+    raise refuse(value, allowed, nearest=nearest, why="bits are set behind the mask")
 
 
 CIDR = Kind(_cidr, "an address or a network such as 10.0.0.0/8", {"type": "string"})
@@ -236,14 +236,14 @@ CIDR = Kind(_cidr, "an address or a network such as 10.0.0.0/8", {"type": "strin
 def _method(value: Any) -> str:
     allowed = f"a method in upper case such as {', '.join(_METHODS)}"
     if not isinstance(value, str):
-        refuse(value, allowed)
+        raise refuse(value, allowed)
     if value in ("CONNECT", "TRACE"):
-        refuse(value, allowed, why=f"{value} is always refused")
+        raise refuse(value, allowed, why=f"{value} is always refused")
     if not _METHOD.match(value):
         upper = value.upper()
-        refuse(value, allowed, nearest=upper if _METHOD.match(upper) else None)
+        raise refuse(value, allowed, nearest=upper if _METHOD.match(upper) else None)
     if value not in _METHODS and (near := nearest_word(value, _METHODS)) and len(value) <= len(near):
-        refuse(value, allowed, nearest=near)
+        raise refuse(value, allowed, nearest=near)
     return str(value)
 
 
@@ -255,7 +255,7 @@ def _header_name(value: Any) -> str:
     if isinstance(value, str) and _TOKEN.match(value) and len(value) <= 256:
         return str(value)
     nearest = value.strip().rstrip(":").replace(" ", "-") if isinstance(value, str) else None
-    refuse(value, allowed, nearest=nearest if nearest and _TOKEN.match(nearest) else None)
+    raise refuse(value, allowed, nearest=nearest if nearest and _TOKEN.match(nearest) else None)
 
 
 HEADER_NAME = Kind(_header_name, "a header name (RFC 9110 §5.6.2)", {"type": "string"})
@@ -264,13 +264,13 @@ HEADER_NAME = Kind(_header_name, "a header name (RFC 9110 §5.6.2)", {"type": "s
 def _header_value(value: Any) -> str:
     allowed = "a header value: text without line breaks and control characters (RFC 9110 §5.5)"
     if isinstance(value, (bool, int, float)):
-        refuse(value, allowed, why="put it in quotes")
+        raise refuse(value, allowed, why="put it in quotes")
     if not isinstance(value, str):
-        refuse(value, allowed)
+        raise refuse(value, allowed)
     if _CONTROL.search(value):
-        refuse(value, allowed)
+        raise refuse(value, allowed)
     if value != value.strip(" \t"):
-        refuse(value, allowed, nearest=value.strip(" \t"), why="blanks at the ends")
+        raise refuse(value, allowed, nearest=value.strip(" \t"), why="blanks at the ends")
     return str(value)
 
 
@@ -280,19 +280,21 @@ HEADER_VALUE = Kind(_header_value, "a header value (RFC 9110 §5.5)", {"type": "
 def _path(value: Any) -> str:
     allowed = "a path that begins with '/'"
     if not isinstance(value, str):
-        refuse(value, allowed, why=_flow_hint(value))
+        raise refuse(value, allowed, why=_flow_hint(value))
     for sign, what in (("?", "a query is matched with `query`"), ("#", "a fragment is never sent")):
         if sign in value:
-            refuse(value, f"{allowed}, without '{sign}'", nearest=value.split(sign, 1)[0] or None, why=what)
+            raise refuse(value, f"{allowed}, without '{sign}'", nearest=value.split(sign, 1)[0] or None, why=what)
     if not value.startswith("/"):
         plain = "://" not in value and "*" not in value
-        refuse(value, allowed, nearest=f"/{value}" if plain and value else None)
+        raise refuse(value, allowed, nearest=f"/{value}" if plain and value else None)
     if _CONTROL.search(value) or "\t" in value:
-        refuse(value, f"{allowed}, without control characters")
+        raise refuse(value, f"{allowed}, without control characters")
     if "*" in value:
         near = value.replace("/**", "/*").removesuffix("/*")
         star = "`prefix` matches everything below it, and a template has {name} or {rest:path}"
-        refuse(value, allowed, nearest=near if near and "*" not in near else None, why=f"'*' is not a wildcard: {star}")
+        raise refuse(
+            value, allowed, nearest=near if near and "*" not in near else None, why=f"'*' is not a wildcard: {star}"
+        )
     return str(value)
 
 

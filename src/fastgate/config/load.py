@@ -50,10 +50,8 @@ def load(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        layers: list[list[Source]] = []
         reader = _Reader()
-        for path in paths:
-            layers.append(reader.layer(Path(path), os.fspath(path)))
+        layers = [reader.layer(Path(path), os.fspath(path)) for path in paths]
         layers.extend([Source(origin, dict(mapping))] for mapping in overrides)
         return _build(layers, reader, os.environ if environ is None else environ, allow_literal_secrets)
     finally:

@@ -61,7 +61,7 @@ def without_nulls(
 
 
 def _has_null(value: dict[str, Any]) -> bool:
-    for item in value.values():
+    for item in value.values():  # noqa: SIM110 - half the time of any(); configs have 10,000 routes
         if item is None or (type(item) is dict and _has_null(item)):
             return True
     return False
@@ -104,7 +104,8 @@ def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], path: KeyP
         failed = True
         nearest = nearest_word(name, environ) if len(name) > 3 else None
         hint = f'did you mean "${{{nearest}}}"? ' if nearest else ""
-        message = f"the environment variable {name} is not set; {hint}allowed: a variable that is set, or ${{{name}:-default}}"
+        allowed = f"a variable that is set, or ${{{name}:-default}}"
+        message = f"the environment variable {name} is not set; {hint}allowed: {allowed}"
         drafts.append(Draft(path, message, found=name, nearest=nearest))
         return match[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -23,12 +23,9 @@ class Substituted(str):
     __slots__ = ()
 
 
-def refuse(found: object, allowed: str, *, nearest: str | None = None, why: str | None = None) -> NoReturn:
-    """Refuses a value.
-
-    Raises PydanticCustomError with what was found, what is allowed, the nearest right word and, optionally, why.
-    """
-    raise PydanticCustomError(REFUSED, "refused", {"found": found, "allowed": allowed, "nearest": nearest, "why": why})
+def refuse(found: object, allowed: str, *, nearest: str | None = None, why: str | None = None) -> PydanticCustomError:
+    """What to raise for a value that is not allowed: what was found, what is allowed, the nearest right word and why."""
+    return PydanticCustomError(REFUSED, "refused", {"found": found, "allowed": allowed, "nearest": nearest, "why": why})
 
 
 def nearest_word(word: str, words: Iterable[str]) -> str | None:
@@ -63,8 +60,8 @@ def text(allowed: str = "text", pattern: str | None = None) -> Kind:
         if isinstance(value, str):
             return str(value)
         if isinstance(value, (bool, int, float)):
-            refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
-        refuse(value, allowed)
+            raise refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
+        raise refuse(value, allowed)
 
     return Kind(read, allowed, {"type": "string"} | ({"pattern": pattern} if pattern else {}))
 
@@ -80,7 +77,7 @@ def shown(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, str):
-        safe = "".join(c if c.isprintable() else "\\x%02x" % ord(c) for c in value)
+        safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
         return f'"{safe[:77]}..."' if len(safe) > 80 else f'"{safe}"'
     return str(value)
 
@@ -94,7 +91,7 @@ def whole(low: int, high: int) -> Kind:
         if isinstance(number, int) and not isinstance(number, bool) and low <= number <= high:
             return number
         nearest = value if isinstance(value, str) and value.isdecimal() and low <= int(value[:20]) <= high else None
-        refuse(value, allowed, nearest=nearest, why="without quotes" if nearest else None)
+        raise refuse(value, allowed, nearest=nearest, why="without quotes" if nearest else None)
 
     return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high})
 
@@ -116,7 +113,7 @@ def fraction(low: float, high: float) -> Kind:
                 number = None
         if isinstance(number, (int, float)) and not isinstance(number, bool) and low <= number <= high:
             return float(number)
-        refuse(value, allowed)
+        raise refuse(value, allowed)
 
     return Kind(read, allowed, {"type": "number", "minimum": low, "maximum": high})
 
@@ -130,7 +127,7 @@ def _flag(value: Any) -> bool:
     if isinstance(value, Substituted) and value in ("true", "false"):
         return value == "true"
     word = str(value).lower() if isinstance(value, (str, int)) else ""
-    refuse(
+    raise refuse(
         value, "true, false", nearest={"true": "true", "false": "false", "0": "false"}.get(word, _FLAG_WORDS.get(word))
     )
 
@@ -146,7 +143,7 @@ def choice(*words: str) -> Kind:
     def read(value: Any) -> str:
         if isinstance(value, str) and value in known:
             return known[value]
-        refuse(value, allowed, nearest=nearest_word(value, words) if isinstance(value, str) else None)
+        raise refuse(value, allowed, nearest=nearest_word(value, words) if isinstance(value, str) else None)
 
     return Kind(read, allowed, {"enum": list(words)})
 
@@ -159,15 +156,15 @@ def duration(low: int = 0, high: int = 366 * 86_400_000) -> Kind:
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            refuse(value, allowed)
+            raise refuse(value, allowed)
         ms = units.parse_duration(str(value))
         if ms is None:
             nearest = units.nearest_duration(str(value))
-            refuse(
+            raise refuse(
                 value, allowed, nearest=nearest, why="a unit is missing" if isinstance(value, (int, float)) else None
             )
         if not low <= ms <= high:
-            refuse(value, allowed if ms < low else f"{allowed}, at most {units.format_duration(high)}")
+            raise refuse(value, allowed if ms < low else f"{allowed}, at most {units.format_duration(high)}")
         return ms
 
     return Kind(read, allowed, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^0$"})
@@ -180,12 +177,12 @@ def size(low: int = 0, high: int = 1 << 50) -> Kind:
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (str, int)):
-            refuse(value, allowed)
+            raise refuse(value, allowed)
         count = value if isinstance(value, int) else int(value) if value.isdecimal() else units.parse_size(value)
         if count is None:
-            refuse(value, allowed, nearest=units.nearest_size(str(value)))
+            raise refuse(value, allowed, nearest=units.nearest_size(str(value)))
         if not low <= count <= high:
-            refuse(value, allowed + bounds)
+            raise refuse(value, allowed + bounds)
         return count
 
     return Kind(read, allowed, {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)$"})
@@ -196,7 +193,9 @@ def _byte_rate(value: Any) -> int:
     if rate is None or rate > 0xFFFFFFFF:
         loose = str(value).removesuffix("/s").removesuffix("ps") if isinstance(value, (str, int)) else ""
         near = units.nearest_size(loose) or ("0" if loose == "0" else None)
-        refuse(value, "bytes a second such as 100B/s or 1KiB/s, 0 for none", nearest=f"{near}/s" if near else None)
+        raise refuse(
+            value, "bytes a second such as 100B/s or 1KiB/s, 0 for none", nearest=f"{near}/s" if near else None
+        )
     return rate
 
 
@@ -207,7 +206,7 @@ def _rate(value: Any) -> tuple[int, int]:
     rate = units.parse_rate(value) if isinstance(value, str) else None
     if rate is None or rate[0] < 1:
         nearest = units.nearest_rate(value) if isinstance(value, str) else f"{value}/s" if type(value) is int else None
-        refuse(value, "a rate such as 100/s, 30/m or 10000/d", nearest=nearest)
+        raise refuse(value, "a rate such as 100/s, 30/m or 10000/d", nearest=nearest)
     return rate
 
 
@@ -219,7 +218,9 @@ def _percent(value: Any) -> float:
         number = float(value[:-1])
         if 0 <= number <= 100:
             return number
-    refuse(value, "a percentage such as 20%", nearest=f"{value}%" if type(value) is int and 0 <= value <= 100 else None)
+    raise refuse(
+        value, "a percentage such as 20%", nearest=f"{value}%" if type(value) is int and 0 <= value <= 100 else None
+    )
 
 
 PERCENT = Kind(_percent, "a percentage such as 20%", {"type": "string", "pattern": r"^\d+(\.\d+)?%$"})

@@ -54,12 +54,12 @@ def _read(value: Any, info: ValidationInfo) -> Secret:
     if isinstance(value, str) and (_ENV.match(value) or value.startswith("file:/")):
         return Secret(value)
     if isinstance(value, str) and value.startswith(("env:", "file:")):
-        refuse(value, ALLOWED)
+        raise refuse(value, ALLOWED)
     if isinstance(value, str) and value and (info.context or {}).get("literal_secrets"):
         return Secret(value)
     # The literal itself must not reach a terminal or a log.
     why = "a literal secret is refused; --allow-literal-secrets makes it a warning" if isinstance(value, str) else None
-    refuse("a literal" if isinstance(value, str) else value, ALLOWED, why=why)
+    raise refuse("a literal" if isinstance(value, str) else value, ALLOWED, why=why)
 
 
 class SecretKind:

@@ -129,7 +129,8 @@ def _service_path(base: KeyPath, rest: list[str]) -> KeyPath:
 def compile(loaded: Loaded, hooks: Iterable[str] | str | None = None, *, private_descriptors: bool = False) -> Snapshot:  # noqa: A001
     """Compiles a config; every default is resolved here.
 
-    `hooks` names the routes whose requests pass Python hooks, "*" for all. Raises ConfigError where nothing would listen.
+    `hooks` names the routes whose requests pass Python hooks, "*" for all.
+    Raises ConfigError where nothing would listen.
     """
     config = loaded.config
     hooked = frozenset(config.routes) if hooks == "*" else frozenset(hooks or ())

@@ -44,7 +44,8 @@ class Source:
         """How many parts of a path this source has."""
         node: Any = self.value
         for index, part in enumerate(path):
-            if isinstance(node, dict) and part in node:
+            # Two branches, so that a type checker follows.
+            if isinstance(node, dict) and part in node:  # noqa: SIM114
                 node = node[part]
             elif isinstance(node, list) and isinstance(part, int) and part < len(node):
                 node = node[part]
@@ -122,10 +123,8 @@ def read_source(path: Path, name: str) -> Source:
     if len(data) > MAX_BYTES:
         limit = f"{MAX_BYTES // 1024 // 1024} MiB"
         raise ConfigError([Finding(f"larger than {limit}; split it and use `include`", file=name)])
-    if path.suffix == ".toml":
-        source = _toml(data, name, path.name == "pyproject.toml")
-    else:
-        source = parse_yaml(data, name)
+    toml = path.suffix == ".toml"
+    source = _toml(data, name, path.name == "pyproject.toml") if toml else parse_yaml(data, name)
     source.folder = path.parent
     return source
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
 
 from fastgate.config import addresses, scalars
 from fastgate.config.secrets import SECRET, Secret
@@ -46,7 +47,7 @@ class Model(BaseModel):
 
 def field(doc: str, default: Any = None, *, later: Later | None = None, required: bool = False) -> Any:
     """A field: its one doc line, its default, and whether a later version will read it."""
-    extra = {"x-later": later} if later else None
+    extra: JsonDict | None = {"x-later": later} if later else None
     if required:
         return Field(description=doc, json_schema_extra=extra)
     if isinstance(default, (list, dict)):

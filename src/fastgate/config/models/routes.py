@@ -31,7 +31,7 @@ def _redirect_status(value: Any) -> int:
     status = int(value) if isinstance(value, Substituted) and value.isdecimal() else value
     if type(status) is int and status in (301, 302, 303, 307, 308):
         return status
-    refuse(value, "301, 302, 303, 307, 308")
+    raise refuse(value, "301, 302, 303, 307, 308")
 
 
 REDIRECT_STATUS = Kind(_redirect_status, "301, 302, 303, 307, 308", {"enum": [301, 302, 303, 307, 308]})

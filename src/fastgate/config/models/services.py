@@ -65,7 +65,7 @@ def _when(value: Any) -> str | int:
     words = ("connect_failure", "timeout", "reset")
     if value in words or (type(value) is int and 400 <= value <= 599):
         return value  # type: ignore[no-any-return]
-    refuse(value, f"{', '.join(words)} or a status from 400 to 599")
+    raise refuse(value, f"{', '.join(words)} or a status from 400 to 599")
 
 
 class Retries(Model):

@@ -1,0 +1,113 @@
+"""`fastgate run`: from arguments to a running gateway, and the page it shows at start."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastgate import config
+from fastgate.cli.app import default_files
+from fastgate.errors import Finding, StartError, UsageError
+from fastgate.runtime import Runtime
+
+DEFAULT_BIND = "0.0.0.0:8000"
+_MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
+_SHOWN_LISTENERS = 4
+
+
+def run(files: Sequence[str], *, to: str | None, bind: str | None, literal_secrets: bool) -> None:
+    """Runs a gateway until a signal ends it; raises what Runtime.run raises."""
+    log_to_stderr()
+    names = list(files) if files or to is not None else default_files()
+    if len(names) == 1 and _MODULE.match(names[0]) and not Path(names[0]).exists():
+        if to is not None or bind is not None:
+            raise UsageError("--to and --bind do not go with module:attribute; its own config says where")
+        run_module(names[0])
+        return
+    overrides: list[dict[str, Any]] = []
+    if to is not None:
+        overrides.append({"routes": {"default": {"match": {"prefix": "/"}, "to": to}}})
+    if bind is not None or (to is not None and not names):
+        name = _listener_name(names, literal_secrets) if names else "default"
+        overrides.append({"listeners": {name: {"bind": bind or DEFAULT_BIND}}})
+
+    def load() -> config.Snapshot:
+        loaded = config.load(*names, overrides=overrides, allow_literal_secrets=literal_secrets)
+        say_warnings(loaded.warnings)
+        return config.compile(loaded)
+
+    Runtime(load).run(start_page)
+
+
+def _listener_name(names: Sequence[str], literal_secrets: bool) -> str:
+    """The listener that --bind moves."""
+    listeners = list(config.load(*names, allow_literal_secrets=literal_secrets).config.listeners)
+    if len(listeners) > 1:
+        raise UsageError(f"--bind needs a config with one listener; this one has {', '.join(listeners)}")
+    return listeners[0] if listeners else "default"
+
+
+def run_module(reference: str) -> None:
+    """Imports module:attribute and calls its run(); raises StartError with one sentence where that is not possible."""
+    name, _, attribute = reference.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise StartError(
+                f"{reference}: there is no module {error.name} in this folder or the environment"
+            ) from None
+        raise
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise StartError(f"{reference}: {name} has no attribute {attribute}")
+        found = getattr(found, part)
+    if not callable(getattr(found, "run", None)):
+        raise StartError(f"{reference}: found a {type(found).__name__}; allowed: a fastgate.Gateway")
+    found.run()
+
+
+def say_warnings(warnings: Sequence[Finding]) -> None:
+    """Prints warnings to stderr, one line each."""
+    for warning in warnings:
+        print(warning, file=sys.stderr, flush=True)
+
+
+def start_page(runtime: Runtime) -> None:
+    """At most ten lines: where it listens, what it serves, how it is stopped and reloaded."""
+    from fastgate import __version__
+
+    addresses = runtime.addresses
+    lines = [f"fastgate {__version__}"]
+    width = max(len(name) for name in addresses)
+    for name, address in list(addresses.items())[:_SHOWN_LISTENERS]:
+        lines.append(f"  {name:<{width}}  {url(address)}")
+    if len(addresses) > _SHOWN_LISTENERS:
+        lines.append(f"  and {len(addresses) - _SHOWN_LISTENERS} more listeners")
+    routes = len(runtime.snapshot.routes)
+    workers = runtime.workers
+    lines.append(f"  {routes} route{'s' * (routes != 1)}, {workers} worker{'s' * (workers != 1)}")
+    lines.append(f"  stop: Ctrl-C or kill {os.getpid()} (drains)   reload: kill -HUP {os.getpid()}")
+    print("\n".join(lines), flush=True)
+
+
+def url(address: str) -> str:
+    """An address as one would type it into a client."""
+    return address if address.startswith("unix:") else f"http://{address}"
+
+
+def log_to_stderr() -> None:
+    """Sends fastgate's own messages to stderr, one a line, unless the application has set logging up."""
+    logger = logging.getLogger("fastgate")
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)

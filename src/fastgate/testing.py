@@ -1,0 +1,75 @@
+"""serve(): a gateway on a free port, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from fastgate import config
+from fastgate.config.snapshot import Snapshot
+from fastgate.errors import StartError
+from fastgate.gateway import Gateway
+from fastgate.runtime import Runtime
+from fastgate.runtime.running import Hooks
+
+STOP_WAIT = 10.0
+
+
+class Served:
+    """A running gateway of a test."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The bound address of each listener, by name."""
+        return self.runtime.addresses
+
+    @property
+    def url(self) -> str:
+        """http://HOST:PORT of the first listener that is not a Unix socket."""
+        address = next((a for a in self.addresses.values() if not a.startswith("unix:")), None)
+        if address is None:
+            raise StartError("every listener is a Unix socket: there is no URL")
+        return f"http://{address}"
+
+    def stats(self) -> dict[str, Any]:
+        """The engine's counters."""
+        return self.runtime.stats()
+
+
+@contextmanager
+def serve(gateway: Gateway | Mapping[str, Any] | str | os.PathLike[str]) -> Iterator[Served]:
+    """Runs a Gateway, a config file or a config as a mapping; every TCP listener gets a free port of 127.0.0.1.
+
+    At the end connections are cut and the engine's threads are waited for. Raises ConfigError or StartError.
+    """
+    hooks: Hooks = {}
+    if isinstance(gateway, Gateway):
+        snapshot, hooks = gateway._compile()
+    elif isinstance(gateway, Mapping):
+        snapshot = config.compile(config.from_mapping(gateway))
+    else:
+        snapshot = config.compile(config.load(gateway))
+    snapshot = on_free_ports(snapshot)
+    runtime = Runtime(lambda: (snapshot, hooks))
+    runtime.start()
+    try:
+        yield Served(runtime)
+    finally:
+        if not runtime.stop(STOP_WAIT):
+            raise StartError(f"the gateway did not end within {STOP_WAIT:g} s")
+
+
+def on_free_ports(snapshot: Snapshot) -> Snapshot:
+    """The same snapshot with every TCP listener on a free port of 127.0.0.1."""
+    plain = json.loads(snapshot.data)
+    for listener in plain["listeners"]:
+        if not listener["bind"].startswith("unix:"):
+            listener["bind"] = "127.0.0.1:0"
+    return replace(snapshot, data=json.dumps(plain, ensure_ascii=False).encode())
