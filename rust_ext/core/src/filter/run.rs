@@ -32,7 +32,7 @@ impl Run {
     }
 
     /// Writes what is pending.
-    #[inline(never)]
+    #[inline]
     pub fn flush(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
         if self.from < self.to {
             out.extend_from_slice(bytes.get(self.from..self.to).unwrap_or_default());

@@ -120,50 +120,35 @@ pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Opt
     }
 }
 
-/// Reads the line that begins at `start`.
-#[inline(always)]
-pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
-    if bytes.get(start..start.wrapping_add(2)) == Some(b"\r\n") {
-        return Read::End(start.wrapping_add(2));
-    }
-    match tidy_line(bytes, start) {
-        Some((field, next)) => Read::Field(Line { field, next, odd: false }),
-        None => read_any_line(bytes, start),
-    }
-}
-
 /// The usual line: a name of letters, digits and `-`, a colon, one space, a value without HTAB, CRLF.
 #[inline(always)]
-fn tidy_line(bytes: &[u8], start: usize) -> Option<(Field, usize)> {
+pub(super) fn tidy_line(bytes: &[u8], start: usize) -> Option<(Field, usize)> {
     let rest = bytes.get(start..)?;
     let chunk = rest.first_chunk::<16>()?;
     let mut len = simd::not_name(chunk).trailing_zeros() as usize;
     if len > 16 {
         len = simd::find(rest, simd::not_name);
     }
-    let from = len.wrapping_add(2);
-    let value = rest.get(from..)?;
-    if len == 0 || rest.get(len..from) != Some(b": ") {
-        return None;
-    }
+    let [b':', b' ', value @ ..] = rest.get(len..)? else { return None };
     let stop = simd::find(value, simd::control);
-    let end = stop.wrapping_add(2);
-    if value.get(stop..end) != Some(b"\r\n") || value.first() == Some(&b' ') {
-        return None;
-    }
-    if stop > 0 && value.get(stop.wrapping_sub(1)) == Some(&b' ') {
+    let (value, [b'\r', b'\n', ..]) = value.split_at_checked(stop)? else { return None };
+    if len == 0 || matches!(value, [b' ', ..] | [.., b' ']) {
         return None;
     }
     let kind = recognise(rest, chunk, len);
     let colon = start.wrapping_add(len);
-    let from = start.wrapping_add(from);
-    let value = Span::new(from, from.wrapping_add(stop));
-    Some((Field { name: Span::new(start, colon), value, kind, flags: TIDY }, from.wrapping_add(end)))
+    let from = colon.wrapping_add(2);
+    let end = from.wrapping_add(stop);
+    let field = Field { name: Span::new(start, colon), value: Span::new(from, end), kind, flags: TIDY };
+    Some((field, end.wrapping_add(2)))
 }
 
-/// Any line, and why it is refused.
+/// Reads any line that begins at `start`, or says why it is refused.
 #[inline(never)]
-fn read_any_line(bytes: &[u8], start: usize) -> Read {
+pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
+    if bytes.get(start..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+        return Read::End(start.wrapping_add(2));
+    }
     let (colon, odd) = match name_end(bytes, start) {
         Name::Ends { colon, odd } => (colon, odd),
         Name::Stops(at) => return no_colon(bytes, start, at),

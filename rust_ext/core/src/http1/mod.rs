@@ -11,6 +11,7 @@ mod names;
 mod reason;
 mod request;
 mod request_line;
+mod request_view;
 mod response;
 mod rules;
 mod scan;

@@ -218,8 +218,9 @@ impl ReservedNames {
         self.first & bit(first | 0x20) != 0
     }
 
+    /// The same without the look at the first letter.
     #[cold]
-    fn matches_any(&self, name: &[u8]) -> bool {
+    pub(super) fn matches_any(&self, name: &[u8]) -> bool {
         self.names.iter().any(|(reserved, prefix)| {
             (name.len() == reserved.len() || (*prefix && name.len() > reserved.len()))
                 && reserved.iter().zip(name).all(|(r, &b)| *r == mapped(b))

@@ -1,14 +1,14 @@
 //! A request head, parsed once (RFC 9112 §3, §5, §6; the rules of `RequestRules`).
 
-use super::field::{self, Field, FieldKind, Line, Read, read_line};
+use super::field::{self, Field, FieldKind, Line, Read, read_line, tidy_line};
 use super::host::{self, Piece};
 use super::message::Meaning;
 use super::request_line::{self, Form, RequestLine};
-use super::{Framing, Method, Progress, Reason, RequestRules, Span, Version, scan, target, websocket};
+use super::{Method, Progress, Reason, RequestRules, Span, Version, scan, target};
 use crate::snapshot::{DotSegments, UnderscoreHeaders};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Start,
     Fields,
     Done,
@@ -20,31 +20,31 @@ enum Stage {
 /// give empty slices or nonsense, never a panic.
 #[derive(Debug, Clone)]
 pub struct Request {
-    fields: Vec<Field>,
+    pub(super) fields: Vec<Field>,
     /// Canonical host and path where they differ from the received bytes.
-    scratch: Vec<u8>,
-    stage: Stage,
+    pub(super) scratch: Vec<u8>,
+    pub(super) stage: Stage,
     /// Where the line being read begins.
-    line: usize,
+    pub(super) line: usize,
     /// No LF stands between `line` and here.
-    seen: usize,
+    pub(super) seen: usize,
     /// Field lines read, left-out ones included.
-    lines: usize,
+    pub(super) lines: usize,
     /// Where the first field line begins.
-    fields_start: usize,
-    method: Method,
-    version: Version,
-    form: Form,
-    method_span: Span,
-    authority: Span,
-    raw_path: Piece,
-    path: Piece,
-    query: Option<Span>,
-    host: Piece,
-    has_host: bool,
-    has_id: bool,
-    expect: bool,
-    meaning: Meaning,
+    pub(super) fields_start: usize,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) form: Form,
+    pub(super) method_span: Span,
+    pub(super) authority: Span,
+    pub(super) raw_path: Piece,
+    pub(super) path: Piece,
+    pub(super) query: Option<Span>,
+    pub(super) host: Piece,
+    pub(super) has_host: bool,
+    pub(super) has_id: bool,
+    pub(super) expect: bool,
+    pub(super) meaning: Meaning,
 }
 
 impl Default for Request {
@@ -118,14 +118,11 @@ impl Request {
             return self.wait(bytes, rules);
         }
         while self.stage == Stage::Fields {
+            while let Some((field, next)) = tidy_line(bytes, self.line) {
+                self.field(bytes, field, next, rules)?;
+            }
             match read_line(bytes, self.line) {
-                Read::Field(line) => {
-                    if line.next > rules.head_bytes {
-                        return Err(Reason::HeadTooLarge);
-                    }
-                    self.line = line.next;
-                    self.field(bytes, line, rules)?;
-                }
+                Read::Field(line) => self.any_field(bytes, &line, rules)?,
                 Read::End(next) => {
                     if next > rules.head_bytes {
                         return Err(Reason::HeadTooLarge);
@@ -275,25 +272,38 @@ impl Request {
         Ok(())
     }
 
-    #[inline]
-    fn field(&mut self, bytes: &[u8], line: Line, rules: &RequestRules) -> Result<(), Reason> {
+    /// Takes a line with a usual name over.
+    #[inline(always)]
+    fn field(&mut self, bytes: &[u8], field: Field, next: usize, rules: &RequestRules) -> Result<(), Reason> {
+        if next > rules.head_bytes {
+            return Err(Reason::HeadTooLarge);
+        }
         if self.lines >= rules.header_count {
             return Err(Reason::TooManyFields);
         }
+        self.line = next;
         self.lines = self.lines.wrapping_add(1);
-        if line.odd && !self.keep_odd(bytes, &line, rules)? {
+        let first = bytes.get(field.name.start as usize).copied().unwrap_or_default();
+        if rules.reserved.may_match(first) && rules.reserved.matches_any(field.name.of(bytes)) {
             return Ok(());
         }
-        let Field { kind, name, .. } = line.field;
-        let first = bytes.get(name.start as usize).copied().unwrap_or_default();
-        if rules.reserved.may_match(first) && rules.reserved.matches(name.of(bytes)) {
-            return Ok(());
+        if field.kind > FieldKind::Origin {
+            self.meaning_of(bytes, &field, next)?;
         }
-        if kind > FieldKind::Origin {
-            self.meaning_of(bytes, &line)?;
-        }
-        self.fields.push(line.field);
+        self.fields.push(field);
         Ok(())
+    }
+
+    #[inline(never)]
+    fn any_field(&mut self, bytes: &[u8], line: &Line, rules: &RequestRules) -> Result<(), Reason> {
+        // The limits come first for every line.
+        let judged = line.next <= rules.head_bytes && self.lines < rules.header_count;
+        if judged && line.odd && !self.keep_odd(bytes, line, rules)? {
+            self.line = line.next;
+            self.lines = self.lines.wrapping_add(1);
+            return Ok(());
+        }
+        self.field(bytes, line.field, line.next, rules)
     }
 
     /// Unusual names: the underscore rule, and an alias of a name the gateway gives meaning to is left out.
@@ -311,9 +321,9 @@ impl Request {
 
     /// Fields that say something about the message itself.
     #[inline(never)]
-    fn meaning_of(&mut self, bytes: &[u8], line: &Line) -> Result<(), Reason> {
-        let value = line.field.value.of(bytes);
-        match line.field.kind {
+    fn meaning_of(&mut self, bytes: &[u8], field: &Field, next: usize) -> Result<(), Reason> {
+        let value = field.value.of(bytes);
+        match field.kind {
             FieldKind::Host => {
                 if self.has_host {
                     return Err(Reason::HostRepeated);
@@ -323,10 +333,10 @@ impl Request {
                     return Err(Reason::HostMissing);
                 }
                 let length = self.scratch.len();
-                let host = host::canonical(bytes, line.field.value, &mut self.scratch)?;
+                let host = host::canonical(bytes, field.value, &mut self.scratch)?;
                 if self.authority.len == 0 {
                     self.host = host;
-                    self.authority = line.field.value;
+                    self.authority = field.value;
                 } else {
                     self.scratch.truncate(length);
                 }
@@ -334,7 +344,7 @@ impl Request {
             }
             FieldKind::ContentLength => self.meaning.content_length(value),
             FieldKind::TransferEncoding => {
-                let raw = Span::new(line.field.name.end(), line.next).of(bytes);
+                let raw = Span::new(field.name.end(), next).of(bytes);
                 self.meaning.transfer_encoding(value, raw, self.version)
             }
             FieldKind::Connection => self.meaning.connection(value),
@@ -360,136 +370,4 @@ impl Request {
         self.stage = Stage::Done;
         Ok(())
     }
-
-    /// The method.
-    #[inline]
-    pub fn method(&self) -> Method {
-        self.method
-    }
-
-    /// The method as received.
-    #[inline]
-    pub fn method_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        self.method_span.of(bytes)
-    }
-
-    /// The version the client speaks.
-    #[inline]
-    pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// Whether the target is `*` (RFC 9112 §3.2.4); path and raw path are `*` then.
-    #[inline]
-    pub fn is_asterisk(&self) -> bool {
-        self.form == Form::Asterisk
-    }
-
-    /// The path as received, or with its dot segments resolved where the listener says so.
-    #[inline]
-    pub fn raw_path<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
-        self.raw_path.of(bytes, &self.scratch)
-    }
-
-    /// The query without its `?`; empty for a bare `?`.
-    #[inline]
-    pub fn query<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        self.query.map(|span| span.of(bytes))
-    }
-
-    /// The canonical path.
-    #[inline]
-    pub fn path<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
-        self.path.of(bytes, &self.scratch)
-    }
-
-    /// The canonical host: lower case, no port, no trailing dot, IPv6 in brackets; empty for HTTP/1.0 without Host.
-    #[inline]
-    pub fn host<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
-        self.host.of(bytes, &self.scratch)
-    }
-
-    /// `host[:port]` as received.
-    #[inline]
-    pub fn authority<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        self.authority.of(bytes)
-    }
-
-    /// Every field line that survived the underscore and reserved-name rules, in order.
-    #[inline]
-    pub fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    /// Every value of that name (lower case), in order.
-    pub fn get<'a>(&self, bytes: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        field::values(&self.fields, bytes, name)
-    }
-
-    /// How the body is delimited.
-    #[inline]
-    pub fn framing(&self) -> Framing {
-        match self.meaning.length {
-            _ if self.meaning.chunked => Framing::Chunked,
-            Some(length) => Framing::Length(length),
-            None => Framing::None,
-        }
-    }
-
-    fn has_body(&self) -> bool {
-        !matches!(self.framing(), Framing::None | Framing::Length(0))
-    }
-
-    /// Whether the client can send another request on this connection.
-    #[inline]
-    pub fn keep_alive(&self) -> bool {
-        self.meaning.keeps_alive(self.version)
-    }
-
-    /// Whether the client waits for `100 Continue`: never for HTTP/1.0 or without a body (RFC 9110 §10.1.1).
-    #[inline]
-    pub fn expect_continue(&self) -> bool {
-        self.expect && self.version == Version::Http11 && self.has_body()
-    }
-
-    /// The one protocol of `Upgrade` (RFC 9110 §7.8), if `Connection` names it, the version is 1.1 and there is no body.
-    pub fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        if !self.meaning.upgrade || self.version != Version::Http11 || self.has_body() {
-            return None;
-        }
-        field::only(&self.fields, bytes, FieldKind::Upgrade).filter(|value| is_protocol(value))
-    }
-
-    /// The key of a valid WebSocket opening handshake (RFC 6455 §4.2.1).
-    pub fn websocket_key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let asked = self.upgrade(bytes)?.eq_ignore_ascii_case(b"websocket") && self.method == Method::Get;
-        let version = field::only(&self.fields, bytes, FieldKind::SecWebSocketVersion)?;
-        let key = field::only(&self.fields, bytes, FieldKind::SecWebSocketKey)?;
-        (asked && version == b"13" && websocket::is_key(key)).then_some(key)
-    }
-
-    /// Where the request line is, when it may be written again as it stands.
-    #[inline]
-    pub(crate) fn verbatim_line(&self) -> Option<(usize, usize)> {
-        let same = self.form == Form::Origin && self.version == Version::Http11 && !self.raw_path.own;
-        same.then_some((self.method_span.start as usize, self.fields_start))
-    }
-
-    /// Whether the client sent an `X-Request-Id`.
-    #[inline]
-    pub(crate) fn has_id(&self) -> bool {
-        self.has_id
-    }
-
-    /// What `Content-Length` said.
-    #[inline]
-    pub(crate) fn content_length(&self) -> Option<u64> {
-        self.meaning.length
-    }
-}
-
-/// `protocol-name ["/" protocol-version]` (RFC 9110 §7.8).
-pub(super) fn is_protocol(value: &[u8]) -> bool {
-    let mut parts = value.splitn(2, |&b| b == b'/');
-    parts.all(scan::is_token)
 }

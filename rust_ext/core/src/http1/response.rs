@@ -1,8 +1,8 @@
 //! A response head, parsed once (RFC 9112 §4, §5, §6).
 
-use super::field::{self, Field, FieldKind, Line, Read, line_end, read_line};
+use super::field::{self, Field, FieldKind, Read, line_end, read_line, tidy_line};
 use super::message::Meaning;
-use super::request::is_protocol;
+use super::request_view::is_protocol;
 use super::scan::value_end;
 use super::{Method, Progress, Reason, ResponseFraming, Span, Version};
 
@@ -88,14 +88,11 @@ impl Response {
             }
         }
         while !self.done {
+            while let Some((field, next)) = tidy_line(bytes, self.line) {
+                self.field(bytes, field, next)?;
+            }
             match read_line(bytes, self.line) {
-                Read::Field(line) => {
-                    if line.next > HEAD_BYTES {
-                        return Err(Reason::HeadTooLarge);
-                    }
-                    self.line = line.next;
-                    self.field(bytes, line)?;
-                }
+                Read::Field(line) => self.field(bytes, line.field, line.next)?,
                 Read::End(next) => {
                     if next > HEAD_BYTES {
                         return Err(Reason::HeadTooLarge);
@@ -156,26 +153,30 @@ impl Response {
         Ok(true)
     }
 
-    #[inline]
-    fn field(&mut self, bytes: &[u8], line: Line) -> Result<(), Reason> {
+    #[inline(always)]
+    fn field(&mut self, bytes: &[u8], field: Field, next: usize) -> Result<(), Reason> {
+        if next > HEAD_BYTES {
+            return Err(Reason::HeadTooLarge);
+        }
+        self.line = next;
         if self.fields.len() >= FIELD_COUNT {
             return Err(Reason::TooManyFields);
         }
-        if line.field.kind > FieldKind::Host {
-            self.meaning_of(bytes, &line)?;
+        if field.kind > FieldKind::Host {
+            self.meaning_of(bytes, &field, next)?;
         }
-        self.fields.push(line.field);
+        self.fields.push(field);
         Ok(())
     }
 
     /// Fields that say something about the message itself.
     #[inline(never)]
-    fn meaning_of(&mut self, bytes: &[u8], line: &Line) -> Result<(), Reason> {
-        let value = line.field.value.of(bytes);
-        match line.field.kind {
+    fn meaning_of(&mut self, bytes: &[u8], field: &Field, next: usize) -> Result<(), Reason> {
+        let value = field.value.of(bytes);
+        match field.kind {
             FieldKind::ContentLength => self.meaning.content_length(value),
             FieldKind::TransferEncoding => {
-                let raw = Span::new(line.field.name.end(), line.next).of(bytes);
+                let raw = Span::new(field.name.end(), next).of(bytes);
                 self.meaning.transfer_encoding(value, raw, self.version)
             }
             FieldKind::Connection => self.meaning.connection(value),
