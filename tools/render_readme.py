@@ -16,30 +16,40 @@ MARKED = re.compile(r"(<!-- bench:load -->\n).*?(<!-- /bench:load -->)", re.DOTA
 NOTHING = "Figures of a whole run stand in `bench/results` once one has been recorded.\n"
 
 
-def table(results: dict[str, Any]) -> str:
-    """One run as a table: date, machine and method first, then a row a case with each gateway's ratio to the floor.
+def table(result: dict[str, Any]) -> str:
+    """One run of `bench.load` as a table: machine and method, then a row a case with ratios to the floor's CPU time.
 
     Raises:
-        KeyError: the file is not of the shape that `docs/developer/benchmarks.md` describes.
-        ValueError: it holds no case.
+        KeyError: the file is not what `bench.load` writes.
+        ValueError: it holds no case that measures CPU time.
     """
-    cases = results["cases"]
-    if not cases:
-        raise ValueError(f"{RESULTS} holds no case")
-    gateways = list(dict.fromkeys(name for case in cases for name in case["ratios"]))
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
+    rows = [row for row in result["cases"].values() if row["kind"] == "cpu"]
+    if not rows:
+        raise ValueError(f"{RESULTS} holds no case that measures CPU time")
+    gateways = [name for name in result["versions"] if name != "floor"]
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {result['versions'][name]}" for name in gateways)
     lines = [
-        f"{results['date']}, {results['machine']}. {results['method']}",
-        "",
-        f"Versions: {versions}.",
+        f"{machine['date']}: {machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']};",
+        f"the gateway alone on one core; medians of {result['rounds']} interleaved rounds of {result['seconds']} s.",
+        f"{versions}.",
         "",
         "| case | " + " | ".join(gateways) + " |",
         "|---" * (len(gateways) + 1) + "|",
     ]
-    for case in cases:
-        cells = [f"{case['ratios'][name]:.2f}" if name in case["ratios"] else "-" for name in gateways]
-        lines.append("| " + " | ".join([case["name"], *cells]) + " |")
-    return "\n".join(lines) + "\n"
+    lines += [
+        "| " + " | ".join([row["title"], *(_cell(row["gateways"], name) for name in gateways)]) + " |" for row in rows
+    ]
+    return "\n".join([*lines, "", "(!): some answers did not pass, see `bench/results`."]) + "\n"
+
+
+def _cell(found: dict[str, Any], name: str) -> str:
+    one, floor = found.get(name), found.get("floor")
+    if one is None:
+        return "-"
+    if not one["rounds"] or not floor or not floor["rounds"]:
+        return "failed"
+    return f"{one['cpu_us'] / floor['cpu_us']:.2f}" + (" (!)" if one["errors"] else "")
 
 
 def render(text: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import http.client
 import importlib
+import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -94,16 +97,35 @@ def test_the_measured_table_of_the_readme_is_the_recorded_one() -> None:
 
 
 def test_a_recorded_run_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (DOCS / "developer" / "benchmarks.md").read_text(encoding="utf-8")
-    example = next(match[2] for match in BLOCK.finditer(text) if match[1] == "json")
-    results = json.loads(example)
-    results["cases"].append({"name": "tunnels", "ratios": {"nginx": 1.25}})
+    def found(cpu: float, errors: int = 0, rounds: int = 5) -> dict[str, object]:
+        return {"rounds": rounds, "errors": errors, "cpu_us": cpu}
+
+    machine = {"date": "2026-12-31 12:00 UTC", "processor": "AMD EPYC", "cores": "2", "kernel": "6.18"}
+    results = {
+        "machine": machine,
+        "versions": {"floor": "-", "fastgate": "0.1.0", "nginx": "1.22.1"},
+        "rounds": 5,
+        "seconds": 3.0,
+        "cases": {
+            "a": {
+                "title": "one",
+                "kind": "cpu",
+                "gateways": {"floor": found(10), "fastgate": found(11), "nginx": found(14, 3)},
+            },
+            "b": {
+                "title": "two",
+                "kind": "cpu",
+                "gateways": {"floor": found(10), "fastgate": {"rounds": 0, "errors": 0}},
+            },
+            "c": {"title": "latency", "kind": "latency", "gateways": {}},
+        },
+    }
     monkeypatch.setattr(render_readme, "RESULTS", tmp_path / "load.json")
     (tmp_path / "load.json").write_text(json.dumps(results), encoding="utf-8")
     rendered = render_readme.render(render_readme.README.read_text(encoding="utf-8"))
-    assert "2026-12-31, 2 cores of an AMD EPYC, Linux 6.18. Median of 5" in rendered
-    assert "| case | fastgate | nginx |\n|---|---|---|\n| plain, 64 connections, 128 B | 1.50 | 1.50 |" in rendered
-    assert "| tunnels | - | 1.25 |" in rendered
+    assert "2026-12-31 12:00 UTC: AMD EPYC, 2 cores, Linux 6.18" in rendered
+    assert "| case | fastgate | nginx |\n|---|---|---|\n| one | 1.10 | 1.40 (!) |\n| two | failed | - |\n" in rendered
+    assert "latency |" not in rendered
     assert render_readme.render(rendered) == rendered
 
 
@@ -144,6 +166,31 @@ def test_configs_load_without_a_warning_and_the_engine_takes_them(place: str, te
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)
     importlib.import_module("fastgate.runtime.running").validate(config.compile(loaded))
+
+
+def test_the_commands_of_the_readme_answer_what_it_says() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    marked = re.search(r"<!-- tested: demo -->\n```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert marked is not None
+    lines = marked[1].splitlines()
+    commands = [(a.split()[-1], b) for a, b in itertools.pairwise(lines) if a.startswith("$ curl ")]
+    assert len(commands) >= 5
+    demo = [sys.executable, "-m", "fastgate", "demo", "--bind", "127.0.0.1:0"]
+    with subprocess.Popen(demo, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            page = itertools.takewhile(lambda line: "/events" not in line, process.stdout)  # the last line of its page
+            ports = {int(port) for line in page for port in re.findall(r"curl .*http://127\.0\.0\.1:(\d+)", line)}
+            (port,) = ports
+            for url, expected in commands:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection.request("GET", url.removeprefix("http://127.0.0.1:8000"))
+                answer = connection.getresponse()
+                assert f"HTTP/1.1 {answer.status} {answer.reason}" == expected, url
+                connection.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
 
 
 def documented(page: str, section: str) -> set[str]:
