@@ -39,7 +39,11 @@ def listen(bind: str, backlog: int = 512) -> tuple[socket.socket, str]:
 
 def reset(sock: socket.socket) -> None:
     """Ends a connection with a TCP reset in the place of a FIN."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.shutdown(socket.SHUT_RD)  # wakes a thread that reads: its call would keep the socket alive
+    except OSError:
+        pass  # already gone
     sock.close()
 
 

@@ -1,7 +1,7 @@
 """Builds snapshots from a few words and runs the bare engine binary on them.
 
 The binary prints `listening NAME ADDRESS` for each listener, answers SIGUSR1 with a `stats {…}` line, rereads its snapshot at
-SIGHUP and drains at SIGTERM. A gateway that ends with another code than 0, or speaks of a panic, fails its test.
+SIGHUP (`reloaded`, or `not reloaded: REASON`) and drains at SIGTERM. A gateway that ends with another code than 0, or speaks of a panic, fails its test.
 """
 
 from __future__ import annotations
@@ -190,9 +190,13 @@ class Gateway:
     def start(self) -> Gateway:
         """Waits for every listener; raises with what the engine said if it ends first."""
         count = len(self.snapshot["listeners"])
-        self._await(lambda: len(self.addresses) >= count or self.process.poll() is not None, "its listeners")
+        try:
+            self._await(lambda: len(self.addresses) >= count or self.process.poll() is not None, "its listeners")
+        except AssertionError:
+            self.kill()
+            raise
         if self.process.poll() is not None and len(self.addresses) < count:
-            raise AssertionError(f"the engine ended with {self.process.returncode}: {self.errors()!r}")
+            raise AssertionError(f"the engine ended with {self.wait_exit()}: {self.errors()!r}")
         return self
 
     def __enter__(self) -> Gateway:
@@ -226,21 +230,14 @@ class Gateway:
     def stats(self) -> Json:
         """Its counters, asked for by SIGUSR1."""
         with self._changed:
-            seen = self._count_stats()
+            seen = len(self._said("stats "))
         self.process.send_signal(signal.SIGUSR1)
-        self._await(lambda: self._count_stats() > seen, "a stats line")
-        line = [text for text in (*self.out, *self.err) if text.startswith("stats ")]
-        parsed: Json = json.loads((line[-1] if not self._stats_on_err() else self._last(self.err)).removeprefix("stats "))
+        self._await(lambda: len(self._said("stats ")) > seen, "a stats line")
+        parsed: Json = json.loads(self._said("stats ")[-1].removeprefix("stats "))
         return parsed
 
-    def _last(self, lines: list[str]) -> str:
-        return next(text for text in reversed(lines) if text.startswith("stats "))
-
-    def _stats_on_err(self) -> bool:
-        return any(text.startswith("stats ") for text in self.err)
-
-    def _count_stats(self) -> int:
-        return sum(1 for text in (*self.out, *self.err) if text.startswith("stats "))
+    def _said(self, *starts: str) -> list[str]:
+        return [text for text in self.out if text.startswith(starts)]
 
     def rss(self) -> int:
         """Resident bytes, from the kernel."""
@@ -256,16 +253,17 @@ class Gateway:
 
     # what is done to it
 
-    def reload(self, snap: Json) -> None:
-        """Puts another snapshot in the file's place and sends SIGHUP; what it does is for the caller to wait for."""
-        # listeners keep the port they got: a reload with port 0 would ask for another one
-        snap = copy.deepcopy(snap)
-        for entry in snap["listeners"]:
-            if entry["name"] in self.addresses and not entry["bind"].startswith("unix:"):
-                entry["bind"] = self.addresses[entry["name"]]
-        self.snapshot = snap
+    def reload(self, snap: Json) -> bool:
+        """Puts another snapshot in the file's place, sends SIGHUP and waits; False when the engine refused it."""
         self._write(snap)
+        with self._changed:
+            seen = len(self._said("reloaded", "not reloaded"))
         self.process.send_signal(signal.SIGHUP)
+        self._await(lambda: len(self._said("reloaded", "not reloaded")) > seen, "an end of the reload")
+        done = self._said("reloaded", "not reloaded")[-1].startswith("reloaded")
+        if done:
+            self.snapshot = snap
+        return done
 
     def terminate(self) -> None:
         """Sends SIGTERM (drain)."""
@@ -293,7 +291,7 @@ class Gateway:
             code = self.wait_exit(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            self.wait_exit()
             raise AssertionError(f"the engine did not end within {timeout} s of SIGTERM: {self.errors()!r}") from None
         finally:
             self._directory.cleanup()
@@ -305,7 +303,7 @@ class Gateway:
         self._stopped = True
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        self.wait_exit()
         self._directory.cleanup()
 
     # the rest
@@ -316,7 +314,7 @@ class Gateway:
         fresh.replace(self._file)
 
     def _collect(self, stream: IO[str], lines: list[str]) -> None:
-        for raw in stream:
+        for raw in iter(stream.readline, ""):
             text = raw.rstrip("\n")
             with self._changed:
                 lines.append(text)
@@ -325,6 +323,7 @@ class Gateway:
                     name, _, address = rest.partition(" ")
                     self.addresses[name] = address
                 self._changed.notify_all()
+        stream.close()
         with self._changed:
             self._changed.notify_all()
 

@@ -259,6 +259,8 @@ class Origin:
             self._note(self.violations, f"script failed: {error!r}")
         finally:
             connection.close()
+            with self._changed:
+                self._changed.notify_all()
 
     def _note(self, where: list[str], text: str) -> None:
         with self._changed:

@@ -261,8 +261,8 @@ def test_response_timeout(origin: Origin) -> None:
             answer = client.exchange(get(b"/slow"))
             assert answer.status == 504
             assert answer.from_gateway
+            go.set()  # the script answers into nothing, then reads the end
             assert origin.connections[0].closed.wait(5), "its connection is closed"
-            go.set()
         with gateway.client() as client:
             assert client.exchange(get(b"/canary")).status == 200
 

@@ -136,19 +136,19 @@ REDIRECTS = [
     ("/v2{rest}", 308, b"/v1/a?x=1", b"/v2/a?x=1"),
     ("/v2{rest}", 301, b"/v1", b"/v2"),
     ("https://{host}{path}", 308, b"/v1/a%20b?x", b"https://example.test/v1/a%20b?x"),
-    ("https://other.test/{query}", 302, b"/v1?x=1", None),
+    ("https://other.test/?a=b&{query}", 302, b"/v1?x=1", b"https://other.test/?a=b&x=1"),
     ("/fixed?y=2", 303, b"/v1/a?x=1", b"/fixed?y=2"),
     ("https://other.test/", 307, b"/v1", b"https://other.test/"),
 ]
 
 
 @pytest.mark.parametrize(("to", "status", "sent", "location"), REDIRECTS)
-def test_redirect(to: str, status: int, sent: bytes, location: bytes | None) -> None:
+def test_redirect(to: str, status: int, sent: bytes, location: bytes) -> None:
     snap = snapshot(routes=[route("old", redirect(to, status), match(prefix="/v1"))])
     with Gateway(snap) as gateway, gateway.client() as client:
         answer = client.exchange(get(sent))
         assert answer.status == status
-        assert answer.get("location") == location or location is None
+        assert answer.get("location") == location
         assert client.exchange(get(sent)).status == status, "the connection stays open"
 
 

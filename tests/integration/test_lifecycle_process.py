@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import BadResponse, Client, Gateway, Origin, engine_binary, snapshot
+from harness.client import wait_for
 from harness.gateway import listener, match, refused, respond, route, wait_for_answer
 from harness.origin import hold
 from harness.requests import SWITCH, get, request, websocket
@@ -66,7 +67,7 @@ def test_unix_socket_left_over(tmp_path: Path, origin: Origin) -> None:
         ({"unknown_key": 1}, "unknown_key"),
         ({"services": []}, "origin"),
         ({"listeners": []}, "listener"),
-        ({"routes": [route("bad", "origin", match(regex="("))]}, "regex"),
+        ({"routes": [route("bad", "origin", match(regex="("))]}, "routes.0.matches.0.path"),
     ],
 )
 def test_bad_snapshot_is_named(change: dict[str, object], word: str, origin: Origin) -> None:
@@ -184,8 +185,7 @@ def test_reload_changes_routes(origin: Origin) -> None:
     with Gateway(snap) as gateway, gateway.client() as client:
         assert client.exchange(get()).body == b"one"
         snap["routes"][0]["action"] = respond(200, "two")
-        gateway.reload(snap)
-        wait_for_answer(gateway, get(), b"two")
+        assert gateway.reload(snap)
         assert client.exchange(get()).body == b"two", "an open connection follows too"
 
 
@@ -195,10 +195,8 @@ def test_bad_reload_changes_nothing(origin: Origin) -> None:
         assert client.exchange(get(b"/1")).status == 200
         bad = copy.deepcopy(snap)
         bad["routes"][0]["action"] = {"service": "nobody"}
-        before = len(gateway.err)
-        gateway.reload(bad)
+        assert not gateway.reload(bad)
         gateway.wait_output("nobody")
-        assert len(gateway.err) > before
         assert client.exchange(get(b"/2")).status == 200
 
 
@@ -237,7 +235,7 @@ def test_reload_under_traffic(origin: Origin) -> None:
             if generation % 3 == 0:
                 fresh["listeners"].append(listener(f"extra-{generation}"))
             fresh["routes"].append(route("generation", respond(200, str(generation)), match(path="/generation")))
-            gateway.reload(fresh)
+            assert gateway.reload(fresh)
             wait_for_answer(gateway, get(b"/generation"), b"%d" % generation)
         stop.set()
         for thread in threads:
@@ -247,28 +245,34 @@ def test_reload_under_traffic(origin: Origin) -> None:
 
 
 def test_reload_adds_and_removes_listeners(origin: Origin) -> None:
-    first, second = listener("first"), listener("second")
-    with Gateway(snapshot(origin.url, listeners=[first])) as gateway:
-        with gateway.client() as client:
-            assert client.exchange(get()).status == 200
-            gateway.reload(snapshot(origin.url, listeners=[first, second]))
-            gateway.wait_output("listening second")
-            with gateway.client("second") as other:
-                assert other.exchange(get()).status == 200
-            address = gateway.addresses["second"]
-            gateway.reload(snapshot(origin.url, listeners=[first]))
+    with Origin() as gone:
+        address = gone.address  # free again in a moment
+    first, second = listener("first"), listener("second", bind=address)
+    with Gateway(snapshot(origin.url, listeners=[first])) as gateway, gateway.client() as client:
+        assert client.exchange(get()).status == 200
+        assert gateway.reload(snapshot(origin.url, listeners=[first, second]))
+        with Client(address) as other:
+            assert other.exchange(get()).status == 200
+        assert gateway.reload(snapshot(origin.url, listeners=[first]))
+        wait_for(lambda: _refuses(address), "the removed listener to close")
+        assert client.exchange(get()).status == 200
 
-            def gone() -> bool:
-                try:
-                    Client(address, timeout=1).close()
-                except OSError:
-                    return True
-                return False
 
-            from harness.client import wait_for
+def _refuses(address: str) -> bool:
+    try:
+        Client(address, timeout=1).close()
+    except OSError:
+        return True
+    return False
 
-            wait_for(gone, "the removed listener to close")
-            assert client.exchange(get()).status == 200
+
+def test_reload_onto_a_taken_port(origin: Origin) -> None:
+    """A listener that cannot be bound leaves the old state as it was."""
+    first = listener("first")
+    with Gateway(snapshot(origin.url, listeners=[first])) as gateway, gateway.client() as client:
+        assert not gateway.reload(snapshot(origin.url, listeners=[first, listener("second", bind=origin.address)]))
+        gateway.wait_output(origin.address)
+        assert client.exchange(get()).status == 200
 
 
 # counters
