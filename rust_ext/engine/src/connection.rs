@@ -225,6 +225,12 @@ mod tests {
     use super::serve;
 
     #[test]
+    fn a_request_costs_one_small_block() {
+        let size = crate::lifecycle::future_size();
+        assert!(size <= 1536, "the active future takes {size} bytes");
+    }
+
+    #[test]
     fn an_idle_connection_costs_little() {
         fn size<A, F>(_: fn(A) -> F) -> usize {
             size_of::<F>()

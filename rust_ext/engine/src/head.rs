@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fastgate_core::http1::{Progress, Reason, Request, RequestRules};
+use fastgate_core::http1::{Framing, Progress, Reason, Request, RequestRules};
 
 use crate::connection::Conn;
 use crate::deadlines::ticks;
@@ -12,7 +12,7 @@ use crate::worker::Worker;
 /// A complete head.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) request: Box<Request>,
+    request: Option<Box<Request>>,
     /// Bytes of the head.
     pub(crate) len: usize,
     /// Bytes received, head included.
@@ -32,6 +32,15 @@ pub(crate) enum NoHead {
 }
 
 impl Head {
+    fn new(request: Box<Request>, len: usize, filled: usize, held: Option<Vec<u8>>) -> Self {
+        Self { request: Some(request), len, filled, held }
+    }
+
+    /// The parsed request.
+    pub(crate) fn request(&self) -> &Request {
+        self.request.as_deref().expect("a head is read before it is lent or sent on, never after")
+    }
+
     /// The bytes: those of the worker's read buffer until [`Head::detach`].
     pub(crate) fn bytes<'a>(&'a self, read: &'a [u8]) -> &'a [u8] {
         self.held.as_deref().unwrap_or(&read[..self.filled])
@@ -47,29 +56,30 @@ impl Head {
     /// Lends request and bytes to somebody else.
     pub(crate) fn lend(&mut self, worker: &Worker) -> (Box<Request>, Vec<u8>) {
         self.detach(worker);
-        (std::mem::take(&mut self.request), self.held.take().unwrap_or_default())
+        (self.request.take().unwrap_or_default(), self.held.take().unwrap_or_default())
     }
 
     /// Takes back what was lent.
     pub(crate) fn restore(&mut self, request: Box<Request>, bytes: Vec<u8>) {
-        self.request = request;
+        self.request = Some(request);
         self.held = Some(bytes);
     }
 
     /// Gives the memory of a head that was sent on back to the worker; nothing may read it any more.
     pub(crate) fn release(&mut self, worker: &Worker) {
+        if let Some(request) = self.request.take() {
+            worker.give_request(request);
+        }
         if let Some(block) = self.held.take() {
             worker.blocks.give(block);
         }
-        self.filled = 0;
-        self.len = 0;
     }
 
-    /// Gives its memory back to the worker.
-    pub(crate) fn recycle(self, worker: &Worker) {
-        worker.give_request(self.request);
-        if let Some(block) = self.held {
-            worker.blocks.give(block);
+    /// What came behind the head, and how it is framed; nothing once the head was sent on.
+    pub(crate) fn body<'a>(&'a self, read: &'a [u8]) -> (&'a [u8], Framing) {
+        match &self.request {
+            Some(request) => (&self.bytes(read)[self.len..], request.framing()),
+            None => (&[], Framing::None),
         }
     }
 }
@@ -88,13 +98,24 @@ pub(crate) async fn read(conn: &mut Conn, rules: &RequestRules, header_timeout_m
         };
         let bytes = &scratch.read[..n];
         match request.parse(bytes, rules).map_err(NoHead::Refused)? {
-            Progress::Complete(len) => return Ok(Head { request, len, filled: n, held: None }),
+            Progress::Complete(len) => return Ok(Head::new(request, len, n, None)),
             Progress::Incomplete => conn.pending = worker.blocks.filled(bytes),
         }
     } else if let Progress::Complete(len) = request.parse(&conn.pending, rules).map_err(NoHead::Refused)? {
         let held = std::mem::take(&mut conn.pending);
-        return Ok(Head { request, len, filled: held.len(), held: Some(held) });
+        return Ok(Head::new(request, len, held.len(), Some(held)));
     }
+    Box::pin(read_on(conn, request, rules, header_timeout_ms)).await
+}
+
+/// The rest of a head that came in pieces.
+async fn read_on(
+    conn: &mut Conn,
+    mut request: Box<Request>,
+    rules: &RequestRules,
+    header_timeout_ms: u64,
+) -> Result<Head, NoHead> {
+    let worker = conn.worker.clone();
     conn.deadline.set_after(ticks(header_timeout_ms));
     loop {
         match conn.ready(Readiness::Read).await {
@@ -116,7 +137,7 @@ pub(crate) async fn read(conn: &mut Conn, rules: &RequestRules, header_timeout_m
         }
         if let Progress::Complete(len) = request.parse(&conn.pending, rules).map_err(NoHead::Refused)? {
             let held = std::mem::take(&mut conn.pending);
-            return Ok(Head { request, len, filled: held.len(), held: Some(held) });
+            return Ok(Head::new(request, len, held.len(), Some(held)));
         }
     }
 }

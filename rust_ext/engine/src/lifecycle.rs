@@ -35,14 +35,15 @@ pub(crate) async fn serve_request(conn: &mut Conn) -> After {
     // 2 parse: everything later reads this one value, so it comes first and is strict.
     let mut head = match head::read(conn, &listener.rules, live.live.limits.header_timeout_ms).await {
         Ok(head) => head,
-        Err(none) => return refuse(conn, none).await,
+        Err(none) => return Box::pin(refuse(conn, none)).await,
     };
     let _counted = Ending::begin(&worker);
     let about = About::new(conn, &head, listener);
 
     match proceed(conn, &live, listener, &mut head, &about).await {
         Ok(after) => after,
-        Err(failure) => fail(conn, &about, head, failure).await,
+        // What is rare is boxed, so that the usual request does not carry its size.
+        Err(failure) => Box::pin(fail(conn, &about, head, failure)).await,
     }
 }
 
@@ -65,16 +66,18 @@ async fn proceed(
     // A direct answer needs no upstream: whatever would follow is spared.
     let proxy = match &route.action {
         Action::Proxy(proxy) => proxy,
-        Action::Respond(_) | Action::Redirect { .. } => return direct(conn, head, about, route, &captures).await,
+        Action::Respond(_) | Action::Redirect { .. } => {
+            return Box::pin(direct(conn, head, about, route, &captures)).await;
+        }
     };
     check_length(head, proxy)?;
 
     // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out.
     let mut edits = Vec::new();
     if route.on_request {
-        let decision = hooks::run(conn, head, about, route, &captures, proxy.response.ticks).await?;
+        let decision = Box::pin(hooks::run(conn, head, about, route, &captures, proxy.response.ticks)).await?;
         if let Some(early) = decision.answer {
-            return Ok(hooks::answer(conn, head, about, &early).await);
+            return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
         }
         edits = decision.edits;
     }
@@ -82,7 +85,7 @@ async fn proceed(
     if let Some(rewriter) = &proxy.rewrite {
         let scratch = worker.scratch.borrow();
         let bytes = head.bytes(&scratch.read);
-        let (raw, path) = (head.request.raw_path(bytes), head.request.path(bytes));
+        let (raw, path) = (head.request().raw_path(bytes), head.request().path(bytes));
         rewriter.apply(&mut rewritten, raw, path, &captures).map_err(|_| Failure::from(FaultKind::BadRewrite))?;
     }
 
@@ -98,7 +101,7 @@ async fn proceed(
         None => {
             // Opening may wait: the head leaves the worker's buffer.
             head.detach(&worker);
-            open(&worker, pool, service.max_per_target, proxy.connect_ms, false).await?
+            Box::pin(open(&worker, pool, service.max_per_target, proxy.connect_ms, false)).await?
         }
     };
 
@@ -128,7 +131,7 @@ async fn exchange(
     sending: &Sending<'_>,
 ) -> Result<After, Failure> {
     let worker = facts.worker;
-    let reader = Reader::from(head.request.framing());
+    let reader = Reader::from(head.request().framing());
     let replayable = up.reused && reader.is_done() && facts.method.is_idempotent() && facts.upgrade.is_none();
     let mut replay = Vec::new();
     let mut exchange = Exchange::new(facts, conn, up, reader);
@@ -155,7 +158,7 @@ async fn exchange(
         // not served, and one that is idempotent and has no body may be sent once more (RFC 9110 §9.2.2).
         worker.metrics().retried.add(1);
         drop(exchange);
-        let up = open(worker, pool, max_per_target, facts.proxy.connect_ms, true).await?;
+        let up = Box::pin(open(worker, pool, max_per_target, facts.proxy.connect_ms, true)).await?;
         exchange = Exchange::new(facts, conn, up, Reader::Done);
         let started = exchange.replay(&mut worker.scratch.borrow_mut(), &replay);
         ended = match started {
@@ -174,7 +177,7 @@ async fn exchange(
             }
             match (keep_alive, body.is_done()) {
                 (true, true) => Ok(After::Next),
-                (true, false) => Ok(answer::drain(conn, body).await),
+                (true, false) => Ok(Box::pin(answer::drain(conn, body)).await),
                 (false, _) => Ok(After::Linger),
             }
         }
@@ -212,7 +215,7 @@ impl About {
     fn new(conn: &Conn, head: &Head, listener: &Listener) -> Self {
         let worker = &conn.worker;
         let scratch = worker.scratch.borrow();
-        let (request, bytes) = (&head.request, head.bytes(&scratch.read));
+        let (request, bytes) = (head.request(), head.bytes(&scratch.read));
         let mut buffer = [0; 32];
         Self {
             version: request.version(),
@@ -285,7 +288,7 @@ impl<'a> Facts<'a> {
             method: about.method,
             version: about.version,
             keep_alive: about.keep_alive,
-            expects_continue: head.request.expect_continue(),
+            expects_continue: head.request().expect_continue(),
             request_id: &about.request_id,
             upgrade: upgrade(head, head.bytes(&scratch.read), proxy),
             reserved: &listener.rules.reserved,
@@ -297,13 +300,13 @@ impl<'a> Facts<'a> {
 
 /// The protocol change to ask for: one that the route lists; a WebSocket only with a valid handshake.
 fn upgrade(head: &Head, bytes: &[u8], proxy: &Proxy) -> Option<Upgrade> {
-    let protocol = head.request.upgrade(bytes)?;
+    let protocol = head.request().upgrade(bytes)?;
     let listed = proxy.upgrade.iter().any(|listed| protocol.eq_ignore_ascii_case(listed.as_bytes()));
-    if !listed || !matches!(head.request.framing(), Framing::None | Framing::Length(0)) {
+    if !listed || !matches!(head.request().framing(), Framing::None | Framing::Length(0)) {
         return None;
     }
     let websocket = protocol.eq_ignore_ascii_case(b"websocket");
-    let accept = head.request.websocket_key(bytes).map(websocket_accept);
+    let accept = head.request().websocket_key(bytes).map(websocket_accept);
     (!websocket || accept.is_some()).then(|| Upgrade { protocol: protocol.to_vec(), accept })
 }
 
@@ -312,7 +315,7 @@ struct RequestFields<'a>(&'a Head, &'a [u8]);
 
 impl Fields for RequestFields<'_> {
     fn values(&self, name: &[u8], each: &mut dyn FnMut(&[u8]) -> bool) {
-        for value in self.0.request.get(self.1, name) {
+        for value in self.0.request().get(self.1, name) {
             if !each(value) {
                 return;
             }
@@ -334,7 +337,7 @@ fn find<'a>(
     }
     let scratch = worker.scratch.borrow();
     let bytes = head.bytes(&scratch.read);
-    let request = &head.request;
+    let request = head.request();
     let lookup = Lookup {
         listener: conn.listener.index.get(),
         host: request.host(bytes),
@@ -356,7 +359,7 @@ fn find<'a>(
 
 /// A body whose length is known and too large is refused before anything is opened for it.
 fn check_length(head: &Head, proxy: &Proxy) -> Result<(), Failure> {
-    match (head.request.framing(), proxy.max_body) {
+    match (head.request().framing(), proxy.max_body) {
         (Framing::Length(length), Some(max)) if length > max => Err(FaultKind::BodyTooLarge.into()),
         _ => Ok(()),
     }
@@ -383,7 +386,7 @@ fn write_head(
     sending: &Sending<'_>,
 ) {
     let crate::buffers::Scratch { read, out, .. } = scratch;
-    let (request, bytes) = (&head.request, head.bytes(read));
+    let (request, bytes) = (head.request(), head.bytes(read));
     let host = match &facts.proxy.host {
         HostPolicy::Keep if !request.authority(bytes).is_empty() => request.authority(bytes),
         HostPolicy::Keep | HostPolicy::Target => sending.authority,
@@ -431,7 +434,7 @@ async fn direct(
             let mut location = Vec::new();
             {
                 let scratch = worker.scratch.borrow();
-                let (request, bytes) = (&head.request, head.bytes(&scratch.read));
+                let (request, bytes) = (head.request(), head.bytes(&scratch.read));
                 let rendered = redirector.location(
                     &mut location,
                     request.authority(bytes),
@@ -453,11 +456,12 @@ async fn direct(
 /// Leaves what came behind the head to whoever reads the connection next.
 pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
     let scratch = conn.worker.scratch.borrow();
-    conn.pending.extend_from_slice(&head.bytes(&scratch.read)[head.len..]);
-    match Reader::from(head.request.framing()) {
+    let (body, framing) = head.body(&scratch.read);
+    conn.pending.extend_from_slice(body);
+    match Reader::from(framing) {
         Reader::Done => Unread::Nothing,
         // The client waits for a 100 that will not come: it may send the body or not (RFC 9110 §10.1.1).
-        _ if head.request.expect_continue() && conn.pending.is_empty() => Unread::Unknown,
+        _ if head.request().expect_continue() && conn.pending.is_empty() => Unread::Unknown,
         body => Unread::Body(body),
     }
 }
@@ -506,9 +510,7 @@ async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Failure) -> A
     };
     let allow = failure.allow.as_deref().map(|allow| [("Allow", allow.as_bytes())]);
     let fields = allow.as_ref().map_or_else(|| answer::fault_fields(kind), |fields| fields);
-    let after = answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await;
-    head.recycle(&worker);
-    after
+    answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await
 }
 
 /// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
@@ -552,4 +554,13 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.metrics().finished.add(1);
     }
+}
+
+/// Bytes of the future of one request, for the test that pins it.
+#[cfg(test)]
+pub(crate) fn future_size() -> usize {
+    fn size<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    size(|conn: &'static mut Conn| serve_request(conn))
 }

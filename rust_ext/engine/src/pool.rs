@@ -184,9 +184,8 @@ impl Upstream {
     /// Gives a clean connection back for the next request.
     pub(crate) fn check_in(mut self, now: Tick) {
         if let Some((stream, reservation)) = self.held.take() {
-            if !stream.is_readable() {
-                self.pool.idle.borrow_mut().push(Idle { stream, reservation, since: now });
-            }
+            // Bytes nobody asked for show at the next check-out or sweep.
+            self.pool.idle.borrow_mut().push(Idle { stream, reservation, since: now });
             self.pool.wake_one();
         }
     }

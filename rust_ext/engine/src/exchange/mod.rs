@@ -152,7 +152,7 @@ impl<'a> Exchange<'a> {
     /// Sends the head in `scratch.out` and what of the body came with it; keeps what lies behind the body.
     pub(crate) fn start_from(&mut self, scratch: &mut Scratch, head: &Head) -> Result<(), Fault> {
         let Scratch { read, out, ranges, .. } = scratch;
-        let input = &head.bytes(read)[head.len..];
+        let (input, _) = head.body(read);
         self.forward_request(out, ranges, input)
     }
 
@@ -176,7 +176,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Fault>> {
         loop {
             let sent = self.poll_request(cx)?;
-            let received = self.poll_response(cx)?;
+            let mut received = self.poll_response(cx)?;
             if self.to_client.is_empty() {
                 match self.answer {
                     Answer::Done => return Poll::Ready(Ok(self.finish())),
@@ -185,6 +185,10 @@ impl<'a> Exchange<'a> {
                 }
             } else if matches!(self.answer, Answer::Switched) {
                 return Poll::Ready(Ok(Outcome::Tunnel));
+            }
+            // Looked at last: an answer that is through needs no watch.
+            if self.request_over && !received {
+                received = self.watch_client(cx)?;
             }
             if !sent && !received {
                 break;
@@ -233,7 +237,7 @@ impl<'a> Exchange<'a> {
             self.note_sent();
         }
         if self.request_over {
-            return Ok(self.watch_client(cx)? || moved);
+            return Ok(moved);
         }
         match self.conn.stream.poll_ready(cx, Readiness::Read) {
             Poll::Pending => return Ok(moved),
