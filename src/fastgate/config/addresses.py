@@ -226,7 +226,7 @@ def _cidr(value: Any) -> str:
     try:
         nearest = str(ipaddress.ip_network(value, strict=False))
     except ValueError:
-        raise refuse(value, allowed)
+        raise refuse(value, allowed) from None
     raise refuse(value, allowed, nearest=nearest, why="bits are set behind the mask")
 
 

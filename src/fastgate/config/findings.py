@@ -12,7 +12,7 @@ from pydantic import Tag, ValidationError
 from pydantic.fields import FieldInfo
 
 from fastgate.config.models import Config, Model
-from fastgate.config.scalars import REFUSED, Kind, nearest_word, shown
+from fastgate.config.scalars import REFUSED, Kind, Nearest, nearest_word, shown
 from fastgate.config.secrets import SecretKind
 from fastgate.config.source import KeyPath, Source
 from fastgate.errors import Finding
@@ -44,7 +44,13 @@ def _odd(part: str | int) -> str:
 
 
 def wrong_value(
-    path: KeyPath, found: object, allowed: str, *, nearest: object = None, why: str | None = None, secret: bool = False
+    path: KeyPath,
+    found: object,
+    allowed: str,
+    *,
+    nearest: str | int | None = None,
+    why: str | None = None,
+    secret: bool = False,
 ) -> Draft:
     """The sentence for a value that is not allowed."""
     said = str(found) if secret else shown(found)
@@ -65,11 +71,12 @@ def unknown_key(path: KeyPath, allowed: Sequence[str]) -> Draft:
     return Draft(path, message, "key", found=str(path[-1]), allowed=words, nearest=nearest)
 
 
-def _hint(nearest: object) -> str:
+def _hint(nearest: Nearest) -> str:
     if nearest is None:
         return ""
-    word = str(nearest)
-    return f"did you mean {word}? " if word.startswith(('"', "[")) else f'did you mean "{word}"? '
+    # A list, a number, or text that brings its quotes stands as it is.
+    as_is = isinstance(nearest, int) or (nearest[:1], nearest[-1:]) in (('"', '"'), ("[", "]"))
+    return f"did you mean {nearest}? " if as_is else f'did you mean "{nearest}"? '
 
 
 def place(drafts: Sequence[Draft], sources: Sequence[Source]) -> list[Finding]:

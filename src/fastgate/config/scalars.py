@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -16,6 +16,9 @@ from fastgate.config import units
 # What pydantic calls an error raised here; findings.py turns its context into the sentence.
 REFUSED = "fastgate_refused"
 
+# The value most likely meant; a number is shown without quotes.
+Nearest: TypeAlias = str | int | None
+
 
 class Substituted(str):
     """Text that came out of `${NAME}`: a field of another type reads it as if it had been written there."""
@@ -23,8 +26,8 @@ class Substituted(str):
     __slots__ = ()
 
 
-def refuse(found: object, allowed: str, *, nearest: str | None = None, why: str | None = None) -> PydanticCustomError:
-    """What to raise for a value that is not allowed: what was found, what is allowed, the nearest right word and why."""
+def refuse(found: object, allowed: str, *, nearest: Nearest = None, why: str | None = None) -> PydanticCustomError:
+    """What to raise for a value that is not allowed: what was found, what is allowed, the nearest word, why."""
     return PydanticCustomError(REFUSED, "refused", {"found": found, "allowed": allowed, "nearest": nearest, "why": why})
 
 
@@ -90,8 +93,9 @@ def whole(low: int, high: int) -> Kind:
         number = _number(value) if isinstance(value, Substituted) else value
         if isinstance(number, int) and not isinstance(number, bool) and low <= number <= high:
             return number
-        nearest = value if isinstance(value, str) and value.isdecimal() and low <= int(value[:20]) <= high else None
-        raise refuse(value, allowed, nearest=nearest, why="without quotes" if nearest else None)
+        fits = isinstance(value, str) and value.isdecimal() and len(value) < 20 and low <= int(value) <= high
+        nearest = int(value) if fits else None
+        raise refuse(value, allowed, nearest=nearest, why="without quotes" if fits else None)
 
     return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high})
 
@@ -192,7 +196,7 @@ def _byte_rate(value: Any) -> int:
     rate = units.parse_byte_rate(value) if isinstance(value, str) else 0 if value == 0 and value is not False else None
     if rate is None or rate > 0xFFFFFFFF:
         loose = str(value).removesuffix("/s").removesuffix("ps") if isinstance(value, (str, int)) else ""
-        near = units.nearest_size(loose) or ("0" if loose == "0" else None)
+        near = units.nearest_size(f"{loose}B" if loose.isdecimal() else loose)
         raise refuse(
             value, "bytes a second such as 100B/s or 1KiB/s, 0 for none", nearest=f"{near}/s" if near else None
         )

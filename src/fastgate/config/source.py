@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastgate.config.scalars import shown
 from fastgate.errors import ConfigError, Finding
 from fastgate.primitives import YamlError, load_yaml
 
@@ -124,9 +125,20 @@ def read_source(path: Path, name: str) -> Source:
         limit = f"{MAX_BYTES // 1024 // 1024} MiB"
         raise ConfigError([Finding(f"larger than {limit}; split it and use `include`", file=name)])
     toml = path.suffix == ".toml"
+    if path.suffix == ".json" and b"\\u" in data:
+        data = _PAIR.sub(_character, data)
     source = _toml(data, name, path.name == "pyproject.toml") if toml else parse_yaml(data, name)
     source.folder = path.parent
     return source
+
+
+# JSON writes a character beyond U+FFFF as two escapes (RFC 8259 §7), which YAML does not know.
+_PAIR = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _character(pair: re.Match[bytes]) -> bytes:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return pair[1] + chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)).encode()
 
 
 def parse_yaml(data: bytes, name: str) -> Source:
@@ -149,7 +161,7 @@ def parse_yaml(data: bytes, name: str) -> Source:
         value, positions = {}, array("I")
     if not isinstance(value, dict):
         raise ConfigError(
-            [Finding("found something else; allowed: a mapping of keys such as `routes:`", file=name, line=1, column=1)]
+            [Finding(f"found {shown(value)}; allowed: a mapping of keys such as routes", file=name, line=1, column=1)]
         )
     return Source(name, value, positions, findings=twice, text_has_variables=b"${" in data)
 

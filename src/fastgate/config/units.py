@@ -16,12 +16,12 @@ SIZE_UNITS = {
 }
 RATE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
-_DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{1,3})?(?:ms|s|m|h|d))+\Z")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z")
-_RATE = re.compile(r"(\d{1,12})/(s|m|h|d)\Z")
-_BYTE_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?(?:B|kB|KiB|MB|MiB|GB|GiB))/s\Z")
-_LOOSE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*\Z")
+_DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{1,3})?(?:ms|s|m|h|d))+\Z", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z", re.ASCII)
+_RATE = re.compile(r"(\d{1,12})/(s|m|h|d)\Z", re.ASCII)
+_BYTE_RATE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?(?:B|kB|KiB|MB|MiB|GB|GiB))/s\Z", re.ASCII)
+_LOOSE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*\Z", re.ASCII)
 
 _DURATION_WORDS = {
     "": "s",
