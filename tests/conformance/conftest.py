@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from harness import Gateway, Origin, snapshot
 from harness.gateway import listener, match, respond, route
 
@@ -47,7 +46,9 @@ def _guarded(engine: Path) -> Iterator[Bench]:
         route("delete", "origin", match(path="/only-delete", methods=["DELETE"]), priority=1),
         route("all", "origin", match(prefix="/")),
     ]
-    routes[3]["matches"] = [match(regex="/(|[^o].*|o[^n].*|on[^l].*)")]  # leaves /only-delete to its own route, so that 405 shows
+    routes[3]["matches"] = [
+        match(regex="/(|[^o].*|o[^n].*|on[^l].*)")
+    ]  # leaves /only-delete to its own route, so that 405 shows
     with Origin() as origin, Gateway(snapshot(origin.url, listeners=_listeners(), routes=routes)) as gateway:
         yield Bench(gateway, origin)
 

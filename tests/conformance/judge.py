@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from conformance.cases import Forwarded, Passed, Refused
 from harness import Client, Received, Response
 from harness.gateway import Gateway
 from harness.origin import Origin
-
-from conformance.cases import Forwarded, Passed, Refused
 
 CANARY_SAME = b"GET /canary-same HTTP/1.1\r\nHost: canary.test\r\n\r\n"
 CANARY_OTHER = b"GET /canary-other HTTP/1.1\r\nHost: canary.test\r\n\r\n"
@@ -45,7 +44,7 @@ def problem(answer: Response) -> None:
 
 
 def refused(case: Refused, gateway: Gateway, origin: Origin, how: str) -> None:
-    """The answer is the gateway's own; nothing sent became a complete request; the connection closed, or stayed aligned."""
+    """The answer is the gateway's own; nothing became a complete request; the connection closed, or stayed aligned."""
     expected = [b"/canary-other"]
     with gateway.client(case.listener) as client:
         send(client, case.send + CANARY_SAME, how)
@@ -75,7 +74,8 @@ def passed(case: Passed, gateway: Gateway, origin: Origin, how: str) -> None:
         first = client.final(case.expect[0].method.decode())
         if first.status in case.or_refused:
             problem(first)
-            assert first.says_close and client.closed()
+            assert first.says_close
+            assert client.closed()
             other_canary(gateway, case.listener)
             assert origin.targets == [b"/canary-other"], origin.targets
             return
@@ -98,7 +98,9 @@ def passed(case: Passed, gateway: Gateway, origin: Origin, how: str) -> None:
 
 def forwarded(received: Received, expected: Forwarded) -> None:
     """One request as the origin saw it."""
-    assert (received.method, received.target, received.body) == (expected.method, expected.target, expected.body), received
+    assert (received.method, received.target, received.body) == (expected.method, expected.target, expected.body), (
+        received
+    )
     assert received.minor == 1, "the upstream side always speaks HTTP/1.1"
     fields = iter(received.fields)
     for wanted in expected.fields:

@@ -1,4 +1,4 @@
-"""Rows of `security.md` that need a whole exchange: S10, S11, S12, H2, H5, W2, W3 (limits over time: test_security_limits.py)."""
+"""Rows of `security.md` that need a whole exchange: S10, S11, S12, H2, H5, W2, W3 (limits over time stand beside)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from conformance import judge
 from conformance.cases import SMUGGLED, get
 from harness import BadResponse, Client, Gateway, Origin, OriginConnection, Received, snapshot
@@ -96,7 +95,9 @@ def test_s10_expect_then_smuggle(direct: Gateway) -> None:
     origin.reset()
     inner = b"GET /ok/smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
     with direct.client() as client:
-        client.send(b"POST /no HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(inner))
+        client.send(
+            b"POST /no HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(inner)
+        )
         assert client.read().status == 403
         client.send(inner)
         if not client.closed():
@@ -122,7 +123,8 @@ def test_s10_origin_answers_early(close: bool, plain: Bench) -> None:
 
 
 def test_s11_final_without_100(plain: Bench) -> None:
-    """S11: 200 without 100; the client sends its body anyway: read as that body, and the upstream connection is not mixed up."""
+    """S11: 200 without 100; the body sent anyway is read as that body."""
+
     def script(connection: OriginConnection, request: Received) -> None:
         if request.target != b"/expect":
             return echo(connection, request)
@@ -131,7 +133,9 @@ def test_s11_final_without_100(plain: Bench) -> None:
 
     plain.origin.script = script
     with plain.gateway.client() as client:
-        client.send(b"POST /expect HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED))
+        client.send(
+            b"POST /expect HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED)
+        )
         answer = client.final()
         assert (answer.status, answer.body) == (200, b"done")
         client.send(SMUGGLED)
@@ -162,17 +166,18 @@ UPGRADES = {
     "101-other": (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n", 502),
     "101-h2c": (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 502),
     "101-no-connection": (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n", 502,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n",
+        502,
     ),
     "101-no-accept": (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 502),
     "101-wrong-accept": (SWITCH + b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n", 502),
     "101-two-accepts": (SWITCH + ACCEPT + b"\r\nSec-WebSocket-Accept: x\r\n\r\n", 502),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", UPGRADES, ids=[f"W2-{name}" for name in UPGRADES])
 def test_w2_no_tunnel(name: str, plain: Bench) -> None:
-    """S12/W2: anything but a valid 101 for what was asked is no tunnel: the bytes behind the handshake stay requests or die."""
+    """S12/W2: anything but a valid 101 for what was asked is no tunnel: the bytes behind it stay requests or die."""
     response, status = UPGRADES[name]
     plain.origin.script = answers(response)
     with plain.gateway.client() as client:
@@ -305,7 +310,7 @@ def test_w3_route_for_every_request(engine: Path, origin: Origin) -> None:
 
 
 def test_h2_trusted_proxy(engine: Path, origin: Origin) -> None:
-    """H2: from a trusted peer the client address is the rightmost one that is not trusted; everything is appended to."""
+    """H2: from a trusted peer the client address is the rightmost one that is not trusted."""
     routes = [
         route("inside", respond(403), match(prefix="/", client_ip=["198.51.100.0/24"])),
         route("all", "origin", match(prefix="/")),
@@ -363,7 +368,7 @@ def header_gateway(engine: Path) -> Iterator[Gateway]:
 
 
 def test_h5_request_id_not_safe(plain: Bench) -> None:
-    """H5: a request id that is too long or holds unsafe characters is replaced, in both directions, by one of our own."""
+    """H5: a request id that is too long or holds unsafe characters is replaced, in both directions, by our own."""
     for bad in (b"a" * 129, b"a b", b"<x>", b'"x"', b"caf\xe9", b"a;b\xff", b"{{x}}"):
         plain.origin.reset()
         with plain.gateway.client() as client:

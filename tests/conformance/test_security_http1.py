@@ -1,21 +1,31 @@
-"""Every row of `security.md` that one message decides, table-driven: S1-S9, S14, S16, H1-H4, H6, P1, P2, D2, W2, and what must pass."""
+"""Every row of `security.md` that one message decides, table-driven, and what must pass byte for byte."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-
 from conformance import judge
-from conformance.cases import Passed, Refused, Routed, bodies, chunks, framing, headers, hosts, limits, lines, paths, positive
+from conformance.cases import (
+    Passed,
+    Refused,
+    Routed,
+    bodies,
+    chunks,
+    framing,
+    headers,
+    hosts,
+    limits,
+    lines,
+    paths,
+    positive,
+)
 
 if TYPE_CHECKING:
     from conformance.conftest import Bench
 
 CASES = [
-    case
-    for table in (framing, chunks, lines, bodies, headers, hosts, paths, limits, positive)
-    for case in table.CASES
+    case for table in (framing, chunks, lines, bodies, headers, hosts, paths, limits, positive) for case in table.CASES
 ]
 MESSAGES = [case for case in CASES if isinstance(case, Refused | Passed)]
 ROUTED = [case for case in CASES if isinstance(case, Routed)]

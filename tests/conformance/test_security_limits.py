@@ -1,4 +1,4 @@
-"""D1 (scaled down) and the bounds over time and memory: header time-out, body rate, stalled readers, connections, age."""
+"""D1 (scaled down) and the bounds over time and memory: slow heads, bodies and readers, connections, age."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _p99(gateway: Gateway, count: int = 300) -> float:
 
 
 def test_d1_slow_headers(engine: Path, origin: Origin) -> None:
-    """D1: heads that never end are answered 408 (or just closed) at the header time-out; others are served meanwhile."""
+    """D1: heads that never end are answered 408 (or just closed) at the time-out; others are served meanwhile."""
     process = {"header_timeout_ms": 1500}
     with Gateway(snapshot(origin.url, process=process)) as gateway:
         quiet = _p99(gateway)
@@ -63,8 +63,11 @@ def test_d1_header_timeout_runs_from_first_byte(engine: Path, origin: Origin) ->
 
 
 def test_d1_slow_body(engine: Path, origin: Origin) -> None:
-    """D1: a body slower than body_min_rate is cut after the grace of 10 s; the origin's half request never completes."""
-    with Gateway(snapshot(origin.url, process={"body_min_rate": 1000})) as gateway, gateway.client(timeout=25) as client:
+    """D1: a body slower than body_min_rate is cut after the grace of 10 s; it never completes."""
+    with (
+        Gateway(snapshot(origin.url, process={"body_min_rate": 1000})) as gateway,
+        gateway.client(timeout=25) as client,
+    ):
         stop = threading.Event()
 
         def drip() -> None:
@@ -89,7 +92,7 @@ def test_d1_slow_body(engine: Path, origin: Origin) -> None:
 
 
 def test_d1_slow_read(engine: Path) -> None:
-    """D1: a client that does not read is dropped at write_stall, and what was held for it is bounded (256 KiB and the kernel's)."""
+    """D1: a client that does not read is dropped at write_stall; what was held for it is bounded."""
     size = 64 << 20
     sent = [0]
 
@@ -104,7 +107,10 @@ def test_d1_slow_read(engine: Path) -> None:
             sent[0] += len(piece)
         return None
 
-    with Origin(script, keep=False) as origin, Gateway(snapshot(origin.url, process={"write_stall_ms": 1500})) as gateway:
+    with (
+        Origin(script, keep=False) as origin,
+        Gateway(snapshot(origin.url, process={"write_stall_ms": 1500})) as gateway,
+    ):
         before = gateway.rss()
         with Client(gateway.address, receive_buffer=8192, timeout=15) as client:
             client.send(get(b"/big"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from conformance import judge
 from conformance.cases.responses import CASES, Answer
 from harness import BadResponse, OriginConnection, Received, Response
@@ -31,7 +30,7 @@ def _script(case: Answer, how: str):  # type: ignore[no-untyped-def]
 
 
 def _trails(case: Answer) -> bool:
-    """Bytes behind a complete answer: dripped, they would race with the next request, and no proxy could tell them apart."""
+    """Bytes behind a complete answer: dripped, they would race with the next request."""
     return not (case.reuse or case.cut) and case.then == "keep" and case.status != (502,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
@@ -38,19 +39,15 @@ def listen(bind: str, backlog: int = 512) -> tuple[socket.socket, str]:
 
 
 def reset(sock: socket.socket) -> None:
-    """Ends a connection with a TCP reset in the place of a FIN."""
-    try:
+    """Ends a connection with a TCP reset in the place of a FIN; one already gone is left alone."""
+    with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RD)  # wakes a thread that reads: its call would keep the socket alive
-    except OSError:
-        pass  # already gone
     sock.close()
 
 
 def shut(sock: socket.socket) -> None:
     """Wakes every thread that waits on the socket, then closes it."""
-    try:
+    with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # already gone: that is what was wanted
     sock.close()

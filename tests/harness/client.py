@@ -1,4 +1,4 @@
-"""A raw-byte HTTP/1.1 client: sends exactly the bytes given, reads responses strictly, says how the connection ended."""
+"""A raw-byte HTTP/1.1 client: sends the bytes given, reads responses strictly, says how the connection ended."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _fill(self) -> bytes:
@@ -72,7 +74,9 @@ class Client:
             self.was_reset = True
             return b""
         except TimeoutError:
-            raise BadResponse(f"nothing came within {self.timeout} s; so far: {bytes(self._reader.buffer[:300])!r}") from None
+            raise BadResponse(
+                f"nothing came within {self.timeout} s; so far: {bytes(self._reader.buffer[:300])!r}"
+            ) from None
 
     # sending
 

@@ -1,4 +1,4 @@
-"""A scripted DNS server (RFC 1035, UDP and TCP on one port): A and AAAA answers, TTLs, errors, silence; counts queries."""
+"""A scripted DNS server (RFC 1035, UDP and TCP): A and AAAA answers, TTLs, errors, silence; counts queries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
 
 class DnsServer:
-    """Answers what `records` says (lower case, no trailing dot); other names do not exist. Replace entries at any time."""
+    """Answers what `records` says (lower case, no trailing dot); other names do not exist."""
 
     def __init__(self, bind: str = "127.0.0.1:0") -> None:
         self.records: dict[str, Answer] = {}
@@ -42,7 +42,9 @@ class DnsServer:
     def __enter__(self) -> DnsServer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

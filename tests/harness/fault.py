@@ -46,7 +46,9 @@ class FaultProxy:
     def __enter__(self) -> FaultProxy:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -93,11 +95,11 @@ class FaultProxy:
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(1 << 16):
                     pass
-                return
+                return None
             if faults.blackhole:
                 while client.recv(1 << 16):
                     pass
-                return
+                return None
             target = addresses.dial(self.target, 10)
             target.settimeout(None)
         except OSError:

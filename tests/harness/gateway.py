@@ -1,7 +1,8 @@
 """Builds snapshots from a few words and runs the bare engine binary on them.
 
-The binary prints `listening NAME ADDRESS` for each listener, answers SIGUSR1 with a `stats {…}` line, rereads its snapshot at
-SIGHUP (`reloaded`, or `not reloaded: REASON`) and drains at SIGTERM. A gateway that ends with another code than 0, or speaks of a panic, fails its test.
+The binary prints `listening NAME ADDRESS` for each listener, answers SIGUSR1 with a `stats {…}` line, rereads its
+snapshot at SIGHUP (`reloaded`, or `not reloaded: REASON`) and drains at SIGTERM. A gateway that ends with another code
+than 0, or speaks of a panic, fails its test.
 """
 
 from __future__ import annotations
@@ -179,7 +180,8 @@ class Gateway:
             errors="replace",
             env={**os.environ, "RUST_BACKTRACE": "1", **(env or {})},
         )
-        assert self.process.stdout is not None and self.process.stderr is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self._threads = [
             threading.Thread(target=self._collect, args=pair, daemon=True)
             for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))
@@ -202,7 +204,9 @@ class Gateway:
     def __enter__(self) -> Gateway:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.stop()
         else:  # keep the first failure in sight

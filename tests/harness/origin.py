@@ -1,7 +1,7 @@
 """A recording origin: keeps every byte it was sent, answers by script, counts requests.
 
-A script is a function `(connection, request) -> None`, called once for each request head; it reads the body, sends what it
-likes, closes, resets or waits on events. `Origin.script` may be replaced while connections stay open.
+A script is a function `(connection, request) -> None`, called once for each request head; it reads the body, sends
+what it likes, closes, resets or waits on events. `Origin.script` may be replaced while connections stay open.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class OriginConnection:
 
     def read_body(self, request: Received) -> Received:
         """Reads the rest of the request (once); afterwards it counts as complete."""
-        if request.complete or self.closed.is_set() and not self._reader.buffer and body_length(request) != 0:
+        if request.complete or (self.closed.is_set() and not self._reader.buffer and body_length(request) != 0):
             return request
         length = body_length(request)
         if length is None:
@@ -155,7 +155,9 @@ class Origin:
     def __enter__(self) -> Origin:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -213,7 +215,9 @@ class Origin:
     def _wait(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
-                raise Violation(f"the origin did not see {what} within {timeout} s; heads: {[h.head for h in self.heads]!r}")
+                raise Violation(
+                    f"the origin did not see {what} within {timeout} s; heads: {[h.head for h in self.heads]!r}"
+                )
 
     def _completed(self, request: Received) -> None:
         with self._changed:
@@ -255,7 +259,7 @@ class Origin:
             self._note(self.violations, f"{error} (bytes: {bytes(connection.raw[-400:])!r})")
         except Violation as error:
             self._note(self.violations, str(error))
-        except Exception as error:  # noqa: BLE001 - a script's own mistake must fail the test, not vanish with its thread
+        except Exception as error:
             self._note(self.violations, f"script failed: {error!r}")
         finally:
             connection.close()
@@ -297,7 +301,7 @@ def mirror(connection: OriginConnection, request: Received) -> None:
 
 
 def answers(*responses: bytes, then: str = "keep", otherwise: Script = echo) -> Script:
-    """Answers the first requests with these bytes, verbatim, in turn; `then`: keep | close | reset | half_close after each."""
+    """Answers the first requests with these bytes, in turn; `then`: keep | close | reset | half_close after each."""
     left = list(responses)
     lock = threading.Lock()
 

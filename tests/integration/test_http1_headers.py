@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from harness import Gateway, Origin, Received, Response, snapshot
 from harness.gateway import listener, match, redirect, respond, route
 from harness.origin import answers, ok
@@ -15,7 +14,9 @@ from harness.requests import get, request
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-def one(origin: Origin, wire: bytes, snap: dict[str, object] | None = None, **options: object) -> tuple[Response, Received | None]:
+def one(
+    origin: Origin, wire: bytes, snap: dict[str, object] | None = None, **options: object
+) -> tuple[Response, Received | None]:
     """One exchange through a gateway of its own; the answer and what the origin saw."""
     with Gateway(snap or snapshot(origin.url, route_options=dict(options))) as gateway, gateway.client() as client:
         answer = client.exchange(wire)
@@ -71,7 +72,9 @@ def test_trace_context_passes(origin: Origin) -> None:
     assert (seen.get("traceparent"), seen.get("tracestate"), seen.get("baggage")) == (parent, b"a=b,c=d", b"k=v")
 
 
-@pytest.mark.parametrize(("policy", "seen_host"), [("keep", b"example.test"), ("target", None), ({"name": "fixed.test"}, b"fixed.test")])
+@pytest.mark.parametrize(
+    ("policy", "seen_host"), [("keep", b"example.test"), ("target", None), ({"name": "fixed.test"}, b"fixed.test")]
+)
 def test_host_policy(policy: object, seen_host: bytes | None, origin: Origin) -> None:
     _, seen = one(origin, get(), host=policy)
     assert seen is not None
@@ -161,7 +164,12 @@ def test_respond() -> None:
     ]
     with Gateway(snapshot(routes=routes)) as gateway, gateway.client() as client:
         text = client.exchange(get(b"/text"))
-        assert (text.status, text.body, text.get("content-type"), text.get("x-a")) == (200, b"hello", b"text/plain", b"b")
+        assert (text.status, text.body, text.get("content-type"), text.get("x-a")) == (
+            200,
+            b"hello",
+            b"text/plain",
+            b"b",
+        )
         head = client.exchange(request(b"HEAD", b"/text"), "HEAD")
         assert (head.status, head.get("content-length")) == (200, b"5")
         assert client.exchange(get(b"/empty")).status == 204

@@ -1,4 +1,4 @@
-"""Upgrade and WebSocket tunnels (RFC 6455, RFC 9110 §7.8): only after a valid 101, then bytes both ways until either ends."""
+"""Upgrade and WebSocket tunnels (RFC 6455, RFC 9110 §7.8): only after a valid 101, then bytes both ways."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import threading
 
 import pytest
-
 from harness import Gateway, Origin, OriginConnection, Received, snapshot
 from harness.origin import echo
 from harness.requests import SWITCH, WEBSOCKET_ACCEPT, get, websocket
@@ -139,7 +138,10 @@ def test_tunnel_back_pressure(origin: Origin) -> None:
 
 def test_tunnel_idle_timeout(origin: Origin) -> None:
     origin.script = tunnel
-    with Gateway(snapshot(origin.url, route_options={"timeouts": {"idle_ms": 700}})) as gateway, gateway.client() as client:
+    with (
+        Gateway(snapshot(origin.url, route_options={"timeouts": {"idle_ms": 700}})) as gateway,
+        gateway.client() as client,
+    ):
         assert client.send(websocket()).read().status == 101
         assert client.send(b"a").receive(1) == b"a"
         assert client.rest() == b""

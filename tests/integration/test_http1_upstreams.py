@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from harness import DnsServer, Gateway, Origin, snapshot
 from harness.client import wait_for
 from harness.gateway import listener, match, route, service
@@ -183,5 +182,3 @@ def test_several_addresses_one_dead(dns: DnsServer, tmp_path: Path, origin: Orig
     with Gateway(snapshot(f"http://origin.test:{port}"), wrap=wrap) as gateway, gateway.client() as client:
         statuses = [client.exchange(get(b"/%d" % i)).status for i in range(10)]
     assert statuses == [200] * 10
-
-

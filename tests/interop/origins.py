@@ -1,4 +1,4 @@
-"""Starts real servers as origins; a missing one is a named skip, and a failure where CI says that everything must run."""
+"""Starts real servers as origins; a missing one is a named skip, and a failure in CI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
-
 from harness import Client, address
 from harness.client import BadResponse, wait_for
 
@@ -72,16 +71,22 @@ class RealOrigin:
             else:
                 command = [sys.executable, str(HERE / "run_origin.py"), name, str(descriptor)]
             self.process = subprocess.Popen(
-                command, pass_fds=() if name == "nginx" else (descriptor,), stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE,
-            )  # fmt: skip
+                command,
+                pass_fds=() if name == "nginx" else (descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=HERE,
+            )
         wait_for(self._ready, f"{name} to serve", 20)
         self.seen()
 
     def __enter__(self) -> RealOrigin:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.process.terminate()
         try:
             self.process.wait(5)

@@ -1,7 +1,7 @@
 """Runs one real HTTP server over a listening socket handed down: `run_origin.py NAME FD`.
 
-Each counts the requests it parsed to their ends. `GET /__seen` answers `["METHOD BODY-LENGTH", …]` since the last time it was
-asked; everything else answers 200 with an `X-Origin` header and `METHOD BODY-LENGTH` as its body.
+Each counts the requests it parsed to their ends. `GET /__seen` answers `["METHOD BODY-LENGTH", …]` since the last time
+it was asked; everything else answers 200 with an `X-Origin` header and `METHOD BODY-LENGTH` as its body.
 """
 
 from __future__ import annotations
@@ -37,14 +37,18 @@ def wsgi(name: str) -> Callable[..., Iterable[bytes]]:
         if expected and len(data) != int(expected):
             raise ValueError("half a body")
         body = answer(name, environ["PATH_INFO"], environ["REQUEST_METHOD"], len(data))
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("X-Origin", name)])
-        return [body]
+        start_response(
+            "200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("X-Origin", name)]
+        )
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     return app
 
 
 def asgi(name: str) -> Callable[..., Awaitable[None]]:
-    async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def app(
+        scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
         if scope["type"] != "http":
             raise RuntimeError("only HTTP")
         size = 0
@@ -68,7 +72,13 @@ def run_gunicorn(fd: int) -> None:
 
     class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            options = {"bind": f"fd://{fd}", "worker_class": "gthread", "threads": 8, "keepalive": 30, "loglevel": "error"}
+            options = {
+                "bind": f"fd://{fd}",
+                "worker_class": "gthread",
+                "threads": 8,
+                "keepalive": 30,
+                "loglevel": "error",
+            }
             for key, value in options.items():
                 self.cfg.set(key, value)
 

@@ -44,7 +44,9 @@ S4 = [
     _good("S4-empty-body", _END, b""),
     _good("S4-single-bytes", b"".join(b"1\r\n%c\r\n" % c for c in b"hello") + _END),
     _good("S4-body-like-request", b"%x\r\n%s\r\n" % (len(SMUGGLED), SMUGGLED) + _END, SMUGGLED),
-    _good("S4-body-like-chunks", b"e\r\n0\r\n\r\nGET / HT\r\n\r\n" + _END, b"0\r\n\r\nGET / HT\r"[:14], or_refused=(400,)),
+    _good(
+        "S4-body-like-chunks", b"e\r\n0\r\n\r\nGET / HT\r\n\r\n" + _END, b"0\r\n\r\nGET / HT\r"[:14], or_refused=(400,)
+    ),
 ]
 
 S5 = [
@@ -86,7 +88,14 @@ def _trailer(id_: str, line: bytes, absent: str) -> Passed:
     return Passed(
         f"S16-{id_}",
         chunked(b"5\r\nhello\r\n0\r\n" + keep + line + b"\r\n\r\n", b"Trailer: X-Checksum"),
-        (Forwarded(method=b"POST", body=b"hello", absent=(absent,) if absent != "Host" else (), trailers=((b"X-Checksum", b"1"),)),),
+        (
+            Forwarded(
+                method=b"POST",
+                body=b"hello",
+                absent=(absent,) if absent != "Host" else (),
+                trailers=((b"X-Checksum", b"1"),),
+            ),
+        ),
         or_refused=(400,),
     )
 
@@ -113,11 +122,17 @@ S16 = [
     _bad("S16-space-first", b"0\r\n X-A: b\r\n\r\n"),
     _bad("S16-bare-lf", b"0\r\nX-A: b\n\r\n"),
     _bad("S16-over-8-kib", b"0\r\nX-A: " + b"y" * 9000 + b"\r\n\r\n", (400, 431)),
-    _bad("S16-over-8-kib-lines", b"0\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"y" * 90) for i in range(99)) + b"\r\n", (400, 431)),
+    _bad(
+        "S16-over-8-kib-lines",
+        b"0\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"y" * 90) for i in range(99)) + b"\r\n",
+        (400, 431),
+    ),
     _bad("S16-1000-lines", b"0\r\n" + b"X:\r\n" * 1000 + b"\r\n", (400, 431)),
     Passed(
         "S16-good-ones",
-        chunked(b"5\r\nhello\r\n0\r\nX-Checksum: abc\r\nx-second:  two words \r\n\r\n", b"Trailer: X-Checksum, X-Second"),
+        chunked(
+            b"5\r\nhello\r\n0\r\nX-Checksum: abc\r\nx-second:  two words \r\n\r\n", b"Trailer: X-Checksum, X-Second"
+        ),
         (Forwarded(method=b"POST", body=b"hello", trailers=((b"X-Checksum", b"abc"), (b"x-second", b"two words"))),),
     ),
 ]

@@ -1,5 +1,7 @@
 """H1, H2, H3, H4, S11, S12, S13 as far as one head decides them: what the origin may and may not see."""
 
+# ruff: noqa: E501 - a table reads best with one case a line, and some cases are about foreign digits
+
 from conformance.cases import Forwarded, Passed, Refused, get
 
 _XFF = (b"X-Forwarded-For", b"127.0.0.1")
@@ -8,12 +10,16 @@ _LONG = b"a" * 128
 
 def _hop(id_: str, *lines: bytes, absent: tuple[str, ...], fields: tuple[tuple[bytes, bytes], ...] = ()) -> Passed:
     closes = any(line.lower().startswith(b"connection:") and b"close" in line.lower() for line in lines)
-    return Passed(f"H1-{id_}", get(b"/hop", *lines), (Forwarded(b"/hop", absent=absent, fields=fields),), (400,), closes=closes)
+    return Passed(
+        f"H1-{id_}", get(b"/hop", *lines), (Forwarded(b"/hop", absent=absent, fields=fields),), (400,), closes=closes
+    )
 
 
 H1 = [
     _hop("forwarded-for", b"Connection: close, X-Forwarded-For", absent=(), fields=(_XFF,)),
-    _hop("forwarded-all", b"Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host", absent=(), fields=(_XFF,)),
+    _hop(
+        "forwarded-all", b"Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host", absent=(), fields=(_XFF,)
+    ),
     _hop("named", b"Connection: X-Custom", b"X-Custom: a", absent=("X-Custom",)),
     _hop("named-case", b"cOnNeCtIoN: x-CUSTOM", b"X-Custom: a", absent=("X-Custom",)),
     _hop("named-before", b"X-Custom: a", b"Connection: X-Custom", absent=("X-Custom",)),
@@ -44,7 +50,8 @@ def _no_value(name: bytes) -> Passed:
     """Whatever stands there for the origin, it is not the client's value: judged by the runner through `absent`."""
     ours = name.lower() in (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port")
     return Passed(
-        f"H2-removed-{name.decode().lower()}", get(b"/from", name + b": 192.0.2.66"),
+        f"H2-removed-{name.decode().lower()}",
+        get(b"/from", name + b": 192.0.2.66"),
         (Forwarded(b"/from", absent=() if ours else (name.decode(),), fields=(_XFF,)),),
     )
 
@@ -66,8 +73,10 @@ H2 = [
 
 def _identity(name: bytes, listener: str = "public") -> Passed:
     return Passed(
-        f"H3-{name.decode('latin-1')}-{listener}", get(b"/id", name + b": admin"),
-        (Forwarded(b"/id", absent=(name.decode("latin-1"), "X-User-Id")),), listener=listener,
+        f"H3-{name.decode('latin-1')}-{listener}",
+        get(b"/id", name + b": admin"),
+        (Forwarded(b"/id", absent=(name.decode("latin-1"), "X-User-Id")),),
+        listener=listener,
     )
 
 
@@ -95,7 +104,9 @@ H4 = [
 ]  # fmt: skip
 
 REQUEST_ID = [
-    Passed("R-id-kept", get(b"/", b"X-Request-Id: Abc-123_x.y"), (Forwarded(fields=((b"X-Request-Id", b"Abc-123_x.y"),)),)),
+    Passed(
+        "R-id-kept", get(b"/", b"X-Request-Id: Abc-123_x.y"), (Forwarded(fields=((b"X-Request-Id", b"Abc-123_x.y"),)),)
+    ),
     Passed("R-id-128", get(b"/", b"X-Request-Id: " + _LONG), (Forwarded(fields=((b"X-Request-Id", _LONG),)),)),
 ]
 
@@ -146,9 +157,14 @@ _KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 def _handshake(id_: str, *lines: bytes, method: bytes = b"GET", body: bytes = b"") -> Passed:
     """Not a valid opening handshake (RFC 6455 §4.2.1): plain HTTP without the upgrade, or refused; never a tunnel."""
-    head = b"\r\n".join([method + b" /ws HTTP/1.1", b"Host: example.test", b"Connection: Upgrade", b"Upgrade: websocket", *lines])
+    head = b"\r\n".join(
+        [method + b" /ws HTTP/1.1", b"Host: example.test", b"Connection: Upgrade", b"Upgrade: websocket", *lines]
+    )
     return Passed(
-        f"W2-{id_}", head + b"\r\n\r\n" + body, (Forwarded(b"/ws", method, body, absent=("Upgrade",)),), (400, 405, 426),
+        f"W2-{id_}",
+        head + b"\r\n\r\n" + body,
+        (Forwarded(b"/ws", method, body, absent=("Upgrade",)),),
+        (400, 405, 426),
     )
 
 

@@ -1,5 +1,7 @@
 """S6, S7 and the small strictness of start lines: one line end, one space, one version (RFC 9112 §2-3, §5)."""
 
+# ruff: noqa: RUF001 - a table reads best with one case a line, and some cases are about foreign digits
+
 from conformance.cases import Forwarded, Passed, Refused, chunked, get
 
 _H = b"Host: example.test"
