@@ -169,7 +169,9 @@ impl<'py> Builder<'py> {
             };
             if let Some(sentence) = refused {
                 let line = marker_line(text, &event, at);
-                let hint = quote_hint(text, line, line).map(|(_, h)| h).unwrap_or_default();
+                let scalar = matches!(event, Event::Alias(_) | Event::Scalar(..));
+                let hint = if scalar { quote_hint(text, line, line) } else { None };
+                let hint = hint.map(|(_, hint)| hint).unwrap_or_default();
                 return Err(self.stop(line, at.col() + 1, format!("{sentence}{hint}")));
             }
             match event {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,20 @@ def load(
 
     Raises ConfigError with every fault of every file.
     """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with collector_off():
         reader = _Reader()
         layers = [reader.layer(Path(path), os.fspath(path)) for path in paths]
         layers.extend([Source(origin, dict(mapping))] for mapping in overrides)
         return _build(layers, reader, os.environ if environ is None else environ, allow_literal_secrets)
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Keeps the garbage collector from walking a growing config again and again; nothing here makes cycles."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()

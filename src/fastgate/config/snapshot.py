@@ -11,7 +11,7 @@ from typing import Any
 from fastgate.config.addresses import parse_target
 from fastgate.config.findings import Draft
 from fastgate.config.later import LISTENER_OFF
-from fastgate.config.load import Loaded
+from fastgate.config.load import Loaded, collector_off
 from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.routes import ValueMatch
@@ -132,6 +132,11 @@ def compile(loaded: Loaded, hooks: Iterable[str] | str | None = None, *, private
     `hooks` names the routes whose requests pass Python hooks, "*" for all.
     Raises ConfigError where nothing would listen.
     """
+    with collector_off():
+        return _compile(loaded, hooks, private_descriptors)
+
+
+def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descriptors: bool) -> Snapshot:
     config = loaded.config
     hooked = frozenset(config.routes) if hooks == "*" else frozenset(hooks or ())
     if unknown := sorted(hooked - config.routes.keys()):
