@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # `harness` and `conformance` import the same way under every import mode
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # `harness` and `conformance` import the same way under every import mode
 
 from harness import EngineMissing, Origin, engine_binary
 

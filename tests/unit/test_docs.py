@@ -238,5 +238,6 @@ def test_the_documented_limits_are_the_defaults(tmp_path: Path) -> None:
 
     assert shown.model_dump() == Limits().model_dump()
     assert set(re.findall(r"^  (\w+):", text.partition("limits:")[2], re.MULTILINE)) == set(Limits.model_fields) - {
-        "accept_rate"
+        "accept_rate",
+        "max_connections",
     }

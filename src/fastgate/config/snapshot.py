@@ -183,7 +183,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
 def _limits(limits: Limits) -> Plain:
     rate = limits.accept_rate
     return {
-        "max_connections": limits.max_connections,
+        "max_connections": limits.max_connections or 0,
         "headers": limits.headers,
         "header_count": limits.header_count,
         "uri": limits.uri,

@@ -31,7 +31,7 @@ def test_defaults() -> None:
         "workers": 0,
         "private_descriptors": False,
         "limits": {
-            "max_connections": 120_000,
+            "max_connections": 0,
             "headers": 32_768,
             "header_count": 100,
             "uri": 8_192,

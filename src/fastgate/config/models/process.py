@@ -25,7 +25,9 @@ from fastgate.config.scalars import choice, duration, fraction, size, whole
 class Limits(Model):
     """Ceilings of the process."""
 
-    max_connections: Annotated[int, whole(1, 10_000_000)] = field("Client connections open at once.", 120_000)
+    max_connections: Annotated[int, whole(1, 10_000_000)] | None = field(
+        "Client connections open at once; as many as one descriptor table holds unless given."
+    )
     headers: Annotated[int, size(1024, 1 << 20)] = field("Bytes of a request head, request line included.", 32 * 1024)
     header_count: Annotated[int, whole(1, 1000)] = field("Field lines of a request head.", 100)
     uri: Annotated[int, size(64, 1 << 20)] = field("Bytes of a request target.", 8 * 1024)
