@@ -113,16 +113,17 @@ class _Background:
 def test_memory_and_descriptors_are_flat() -> None:
     """A mix of GET, POST and chunked requests on pipelined connections."""
     wire = get(b"/leak", b"X-A: b") + post(b"x" * 100) + post_chunked(b"hello", b"world") + get(b"/leak?b")
-    rounds = 5
+    rounds = 8
     with _Background() as url, Gateway(snapshot(url)) as gateway:
-        asyncio.run(_run(gateway.address, max(2000, REQUESTS // 10), 16, wire, 4))
-        memory, descriptors = gateway.rss(), gateway.descriptors()
-        series = []
+        series, descriptors = [], []
         for _ in range(rounds):
             asyncio.run(_run(gateway.address, REQUESTS // rounds, 16, wire, 4))
             series.append(gateway.rss())
-        assert max(series) - memory < 2 << 20, [memory, *series]
-        wait_for(lambda: gateway.descriptors() <= descriptors + 16, "descriptors back where they were")
+            descriptors.append(gateway.descriptors())
+        # the allocator's own pages come and go by megabytes: a leak shows as a low point that rises
+        assert min(series[rounds // 2 :]) - max(series[: rounds // 2]) < 1 << 20, series
+        assert min(series[rounds // 2 :]) - min(series[: rounds // 2]) < 4 << 20, series
+        wait_for(lambda: gateway.descriptors() <= max(descriptors[:2]) + 16, f"descriptors back to {descriptors[:2]}")
 
 
 def test_connections_leave_nothing(origin: Origin) -> None:

@@ -63,7 +63,7 @@ PICKY: dict[str, tuple[str, ...]] = {
         "OK-target-long",
         "OK-content-fields",
     ),  # it inflates: the body is no gzip
-    "tornado": ("OK-target-long", "OK-method-"),
+    "tornado": ("OK-target-long", "OK-method-", "S16-"),  # it refuses trailers, all of them
     "node": ("OK-method-",),
     "nginx": ("OK-method-",),
 }
