@@ -108,18 +108,18 @@ def test_drain_finishes_what_is_in_flight(origin: Origin) -> None:
     origin.script = hold(go)
     gateway = Gateway(snapshot(origin.url)).start()
     try:
-        busy, idle = gateway.client(), gateway.client()
-        assert idle.exchange(get(b"/canary")).status == 200
-        busy.send(get(b"/slow"))
-        origin.wait_heads(2)
-        gateway.terminate()
-        assert idle.closed(), "an idle connection goes at once"
-        wait_for(lambda: _refuses(gateway.address), "the listener to close")
-        go.set()
-        answer = busy.final()
-        assert (answer.status, answer.body) == (200, b"GET /slow 0")
-        assert answer.says_close
-        assert busy.closed()
+        with gateway.client() as busy, gateway.client() as idle:
+            assert idle.exchange(get(b"/canary")).status == 200
+            busy.send(get(b"/slow"))
+            origin.wait_heads(2)
+            gateway.terminate()
+            assert idle.closed(3), "an idle connection goes at once"
+            wait_for(lambda: _refuses(gateway.address), "the listener to close")
+            go.set()
+            answer = busy.final()
+            assert (answer.status, answer.body) == (200, b"GET /slow 0")
+            assert answer.says_close
+            assert busy.closed()
         assert gateway.wait_exit() == 0
     finally:
         go.set()
