@@ -1,8 +1,8 @@
 //! Counts what the codec costs: N requests through parse and write, for callgrind.
 //!
-//! `codec_cost N [PART]`; PART is one of `request`, `request-write`, `response`, `response-write`, `all`. Two runs with different N,
-//! subtracted, give the instructions of one round without start-up. `request-write` and `response-write` include
-//! the parse.
+//! `codec_cost N [PART] [SIZE]`; PART is one of `request`, `request-write`, `response`, `response-write`, `all`; SIZE is `browser`
+//! (8 and 6 fields) or `small` (2 and 3, what load generators and plain origins send). Two runs with different N, subtracted, give
+//! the instructions of one round without start-up. `request-write` and `response-write` include the parse.
 
 use fastgate_core::filter::{
     CompiledEdits, Incoming, Outgoing, client_address, request_id, write_request_head, write_response_head,
@@ -16,11 +16,18 @@ const REQUEST: &[u8] = b"GET /api/projects/42?page=2 HTTP/1.1\r\nHost: api.examp
 const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Sat, 21 Nov 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n\
     Content-Length: 128\r\nCache-Control: private, max-age=0\r\nConnection: keep-alive\r\n\r\n";
+const SMALL_REQUEST: &[u8] = b"GET /api/items/42 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n";
+const SMALL_RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 128\r\nServer: origin\r\n\r\n";
 
 fn main() {
     let mut args = std::env::args().skip(1);
     let rounds: u64 = args.next().and_then(|n| n.parse().ok()).unwrap_or(1000);
     let part = args.next().unwrap_or_else(|| "all".into());
+    let (head, answer) = match args.next().as_deref() {
+        Some("small") => (SMALL_REQUEST, SMALL_RESPONSE),
+        _ => (REQUEST, RESPONSE),
+    };
     let request_side = matches!(part.as_str(), "all" | "request" | "request-write");
     let request_write = matches!(part.as_str(), "all" | "request-write");
     let response_side = matches!(part.as_str(), "all" | "response" | "response-write");
@@ -44,17 +51,17 @@ fn main() {
     for round in 0..rounds {
         if request_side {
             request.clear();
-            let progress = request.parse(std::hint::black_box(REQUEST), &rules);
-            assert_eq!(progress, Ok(Progress::Complete(REQUEST.len())));
+            let progress = request.parse(std::hint::black_box(head), &rules);
+            assert_eq!(progress, Ok(Progress::Complete(head.len())));
         }
         if request_write {
             out.clear();
-            let client = client_address(&request, REQUEST, peer, &rules);
-            let id = request_id(&request, REQUEST, u128::from(round), &mut id);
+            let client = client_address(&request, head, peer, &rules);
+            let id = request_id(&request, head, u128::from(round), &mut id);
             let outgoing = Outgoing {
-                path: request.raw_path(REQUEST),
-                query: request.query(REQUEST),
-                host: request.authority(REQUEST),
+                path: request.raw_path(head),
+                query: request.query(head),
+                host: request.authority(head),
                 client: &client,
                 peer,
                 scheme: "http",
@@ -65,13 +72,13 @@ fn main() {
                 edits: &edits,
                 hook_edits: &[],
             };
-            write_request_head(&mut out, &request, REQUEST, &outgoing);
+            write_request_head(&mut out, &request, head, &outgoing);
             written += std::hint::black_box(&out).len();
         }
         if response_side {
             response.clear();
-            let progress = response.parse(std::hint::black_box(RESPONSE), request.method());
-            assert_eq!(progress, Ok(Progress::Complete(RESPONSE.len())));
+            let progress = response.parse(std::hint::black_box(answer), request.method());
+            assert_eq!(progress, Ok(Progress::Complete(answer.len())));
         }
         if response_write {
             out.clear();
@@ -83,7 +90,7 @@ fn main() {
                 upgrade: None,
                 edits: &edits,
             };
-            write_response_head(&mut out, &response, RESPONSE, &incoming);
+            write_response_head(&mut out, &response, answer, &incoming);
             written += std::hint::black_box(&out).len();
         }
     }

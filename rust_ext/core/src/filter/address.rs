@@ -18,7 +18,10 @@ pub struct Client {
 /// The list is read from the right over all its lines; what is not an address ends the reading, and the last trusted
 /// hop stands for the client then.
 pub fn client_address(req: &Request, bytes: &[u8], peer: Option<IpAddr>, rules: &RequestRules) -> Client {
-    let peer = peer.map(|ip| ip.to_canonical());
+    let peer = match peer {
+        Some(IpAddr::V6(v6)) => Some(v6.to_canonical()),
+        other => other,
+    };
     if rules.trusted.is_empty() || !rules.trusts(peer) {
         return Client { ip: peer, trusted: false };
     }

@@ -1,7 +1,7 @@
 //! The request head for the upstream, written anew from the parsed request.
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::address::Client;
 use super::edits::{CompiledEdits, Edit, Edits, line};
@@ -240,6 +240,14 @@ fn separate(out: &mut Vec<u8>, head: usize) {
 /// An address as text; IPv4-mapped IPv6 as IPv4.
 #[inline]
 fn address(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => write::ipv4(out, v4.octets()),
+        IpAddr::V6(v6) => address_v6(out, v6),
+    }
+}
+
+#[inline(never)]
+fn address_v6(out: &mut Vec<u8>, ip: Ipv6Addr) {
     match ip.to_canonical() {
         IpAddr::V4(v4) => write::ipv4(out, v4.octets()),
         IpAddr::V6(v6) => {

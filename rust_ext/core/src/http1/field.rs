@@ -1,6 +1,6 @@
 //! Field lines: `name ":" OWS value OWS CRLF` (RFC 9112 §5), read strictly.
 
-use super::names::{recognise, recognise_mapped};
+use super::names::{bit, recognise, recognise_mapped};
 use super::scan::{is_name_byte, is_token_byte, value_end};
 use super::{Reason, Span, simd};
 
@@ -83,6 +83,13 @@ impl Field {
         self.flags == TIDY && self.kind < FieldKind::Host
     }
 
+    /// Names of more than sixteen bytes are recognised apart.
+    pub(super) fn recognise_long(&mut self, bytes: &[u8]) {
+        if self.name.len > 16 {
+            self.kind = recognise_mapped(self.name.of(bytes));
+        }
+    }
+
     /// Offset behind the CRLF of a tidy line.
     #[inline]
     pub(crate) fn line_end(&self) -> usize {
@@ -120,35 +127,105 @@ pub(super) fn line_end(bytes: &[u8], at: usize, otherwise: Reason) -> Result<Opt
     }
 }
 
-/// The usual line: a name of letters, digits and `-`, a colon, one space, a value without HTAB, CRLF.
+/// What [`tidy_lines`] read.
+pub(super) struct Tidy {
+    /// Where the next line begins.
+    pub next: usize,
+    /// The last line, if it was not taken over: its name may be reserved or a long known one, or there is no capacity.
+    pub held: Option<Field>,
+}
+
+/// Takes over usual lines, at most `room`: a name of 1 to 29 letters, digits and `-`, a colon, one space, a value without
+/// HTAB that is not empty, CRLF. Names whose first letter has a bit in `watched` are for the caller to judge, as is what
+/// the lines mean: this loop stays free of calls.
+#[inline(never)]
+pub(super) fn tidy_lines(bytes: &[u8], start: usize, fields: &mut Vec<Field>, room: usize, watched: u64) -> Tidy {
+    let mut next = start;
+    let Some(last) = bytes.last_chunk::<{ WINDOW - 1 }>() else { return Tidy { next, held: None } };
+    // The last bytes once more, so that there are whole windows; the zeros behind them belong to no line.
+    let mut copy = [0; 2 * WINDOW];
+    if let Some(slots) = copy.first_chunk_mut::<{ WINDOW - 1 }>() {
+        *slots = *last;
+    }
+    let mut rest = bytes.get(start..).unwrap_or_default();
+    let most = fields.len().saturating_add(room);
+    let mut copied = false;
+    while fields.len() < most {
+        let Some(window) = rest.first_chunk::<WINDOW>() else {
+            if copied || rest.len() < MIN_LINE {
+                break;
+            }
+            rest = copy.get(last.len().wrapping_sub(rest.len())..).unwrap_or_default();
+            copied = true;
+            continue;
+        };
+        let first = window[0];
+        if first == b'\r' {
+            break;
+        }
+        let (low, high) = halves(window);
+        let len = match simd::not_name(low) {
+            0 => simd::not_name(high).trailing_zeros().wrapping_add(16) as usize,
+            stops => stops.trailing_zeros() as usize,
+        };
+        // The last mark is left to the search, so that CRLF is within the window where a mark is.
+        let end = match (simd::control(low) | simd::control(high) << 16) & simd::below(WINDOW - 1) {
+            0 if copied => break,
+            0 => {
+                let Some(last) = last.last_chunk::<16>() else { break };
+                simd::seek(rest.get(WINDOW - 1..).unwrap_or_default(), last, simd::control).wrapping_add(WINDOW - 1)
+            }
+            marks => marks.trailing_zeros() as usize,
+        };
+        let Some(&[colon, space, first_of_value]) = window.get(len..).and_then(<[u8]>::first_chunk::<3>) else { break };
+        let Some((line_end, after)) = rest.get(end..).and_then(<[u8]>::split_first_chunk::<2>) else { break };
+        let separated = u16::from_le_bytes([colon, space]) == u16::from_le_bytes(*b": ");
+        if !separated || u16::from_le_bytes(*line_end) != u16::from_le_bytes(*b"\r\n") || len == 0 {
+            break;
+        }
+        // An empty value has the separator's space before its end; the slower reader takes it.
+        if first_of_value == b' ' || rest.get(end.wrapping_sub(1)) == Some(&b' ') {
+            break;
+        }
+        let from = len.wrapping_add(2);
+        let (kind, sure) = recognise(low, first, len);
+        let name = Span { start: next as u32, len: len as u32 };
+        let value = Span { start: next.wrapping_add(from) as u32, len: end.wrapping_sub(from) as u32 };
+        let field = Field { name, value, kind, flags: TIDY };
+        next = next.wrapping_add(end).wrapping_add(2);
+        if !sure || watched & bit(first) != 0 || fields.len() == fields.capacity() {
+            return Tidy { next, held: Some(field) };
+        }
+        fields.push(field);
+        rest = after;
+    }
+    Tidy { next, held: None }
+}
+
+/// How much of a line is looked at at once.
+const WINDOW: usize = 32;
+/// `a: b` and CRLF.
+const MIN_LINE: usize = 6;
+
 #[inline(always)]
-pub(super) fn tidy_line(bytes: &[u8], start: usize) -> Option<(Field, usize)> {
-    let rest = bytes.get(start..)?;
-    let chunk = rest.first_chunk::<16>()?;
-    let mut len = simd::not_name(chunk).trailing_zeros() as usize;
-    if len > 16 {
-        len = simd::find(rest, simd::not_name);
+fn halves(window: &[u8; WINDOW]) -> (&simd::Chunk, &simd::Chunk) {
+    match window.as_chunks::<16>().0 {
+        [low, high] => (low, high),
+        _ => (&[0; 16], &[0; 16]),
     }
-    let [b':', b' ', value @ ..] = rest.get(len..)? else { return None };
-    let stop = simd::find(value, simd::control);
-    let (value, [b'\r', b'\n', ..]) = value.split_at_checked(stop)? else { return None };
-    if len == 0 || matches!(value, [b' ', ..] | [.., b' ']) {
-        return None;
-    }
-    let kind = recognise(rest, chunk, len);
-    let colon = start.wrapping_add(len);
-    let from = colon.wrapping_add(2);
-    let end = from.wrapping_add(stop);
-    let field = Field { name: Span::new(start, colon), value: Span::new(from, end), kind, flags: TIDY };
-    Some((field, end.wrapping_add(2)))
 }
 
 /// Reads any line that begins at `start`, or says why it is refused.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn read_line(bytes: &[u8], start: usize) -> Read {
-    if bytes.get(start..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-        return Read::End(start.wrapping_add(2));
+    match bytes.get(start..) {
+        Some([b'\r', b'\n', ..]) => Read::End(start.wrapping_add(2)),
+        _ => any_line(bytes, start),
     }
+}
+
+#[inline(never)]
+fn any_line(bytes: &[u8], start: usize) -> Read {
     let (colon, odd) = match name_end(bytes, start) {
         Name::Ends { colon, odd } => (colon, odd),
         Name::Stops(at) => return no_colon(bytes, start, at),

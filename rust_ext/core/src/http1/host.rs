@@ -26,22 +26,37 @@ const MAX_NAME: usize = 253;
 
 /// Judges `host [":" port]` and gives the canonical host: lower case, no port, no trailing dot, IPv6 in brackets.
 pub(super) fn canonical(bytes: &[u8], authority: Span, scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
-    let text = authority.of(bytes);
-    // The usual host: up to sixteen plain bytes with single dots inside, no port.
     let start = authority.start as usize;
-    let (stops, _) = simd::marks(bytes, start, simd::not_plain_host);
-    let len = text.len();
-    if (1..=16).contains(&len) && stops & simd::below(len) == 0 {
-        let (dots, _) = simd::marks(bytes, start, simd::dot);
-        let ends = 1 | 1_u32 << (len.wrapping_sub(1) & 31);
-        let dots = dots & simd::below(len);
-        if dots & (dots << 1 | ends) == 0 {
-            return Ok(Piece { span: authority, own: false });
-        }
+    match plain(bytes, start, authority.len as usize) {
+        Some(len) => Ok(Piece { span: Span::new(start, start.wrapping_add(len)), own: false }),
+        None => unusual(bytes, authority, authority.of(bytes), scratch),
     }
-    unusual(bytes, authority, text, scratch)
 }
 
+/// The length of a usual host: up to 31 plain bytes with single dots inside, and perhaps a port behind them.
+#[inline(always)]
+fn plain(bytes: &[u8], start: usize, len: usize) -> Option<usize> {
+    let ([mut stops, mut dots], _) = simd::marks(bytes, start, simd::plain_host);
+    if len > 16 {
+        let ([more, more_dots], _) = simd::marks(bytes, start.wrapping_add(16), simd::plain_host);
+        (stops, dots) = (stops | more << 16, dots | more_dots << 16);
+    }
+    if len > 31 {
+        return None;
+    }
+    let mut end = len;
+    stops &= simd::below(len);
+    if stops != 0 {
+        end = stops.trailing_zeros() as usize;
+        let [b':', digits @ ..] = bytes.get(start.wrapping_add(end)..start.wrapping_add(len))? else { return None };
+        port(digits).ok()?;
+    }
+    let ends = 1 | 1_u32 << (end.wrapping_sub(1) & 31);
+    dots &= simd::below(end);
+    (end > 0 && dots & (dots << 1 | ends) == 0).then_some(end)
+}
+
+#[inline(never)]
 fn unusual(bytes: &[u8], authority: Span, text: &[u8], scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
     if text.first() == Some(&b'[') {
         return bracketed(text, scratch);
@@ -99,7 +114,12 @@ fn bracketed(text: &[u8], scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
 
 /// 1-65535, without leading zeros.
 fn port(digits: &[u8]) -> Result<(), Reason> {
-    let fits = !digits.is_empty() && digits.len() <= 5 && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit);
-    let value = digits.iter().fold(0_u32, |v, b| v.wrapping_mul(10).wrapping_add(u32::from(b & 15)));
-    if fits && value <= 65535 { Ok(()) } else { Err(Reason::HostPort) }
+    let mut value = 0_u32;
+    let mut fits = digits.len() <= 5 && digits.first() != Some(&b'0');
+    for &b in digits {
+        let digit = b.wrapping_sub(b'0');
+        fits &= digit < 10;
+        value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+    }
+    if fits && (1..=65535).contains(&value) { Ok(()) } else { Err(Reason::HostPort) }
 }

@@ -71,12 +71,12 @@ const KNOWN: &[(&[u8], FieldKind)] = &[
     (b"sec-websocket-version", FieldKind::SecWebSocketVersion),
 ];
 
-/// The same as words.
-const TABLE: [(NameWords, FieldKind); KNOWN.len()] = {
-    let mut table = [([0; 3], FieldKind::Other); KNOWN.len()];
+/// The same as words, each behind its place in `KNOWN` by one.
+const TABLE: [(NameWords, FieldKind); 64] = {
+    let mut table = [([0; 3], FieldKind::Other); 64];
     let mut i = 0;
     while i < KNOWN.len() {
-        table[i] = (words(KNOWN[i].0), KNOWN[i].1);
+        table[i + 1] = (words(KNOWN[i].0), KNOWN[i].1);
         i += 1;
     }
     table
@@ -106,34 +106,26 @@ const SLOTS: [[u8; 32]; 25] = {
     slots
 };
 
-/// Which known field the first `len` bytes of `rest` are: letters, digits and `-`; `chunk` is its beginning.
+/// Which known field a name of `len` letters, digits and `-` is that begins with `first`; `chunk` are its first bytes and
+/// what follows them. False when that is not sure: it may be a known one of more than 16 bytes.
 #[inline(always)]
-pub(super) fn recognise(rest: &[u8], chunk: &[u8; 16], len: usize) -> FieldKind {
-    let Some(slots) = SLOTS.get(len) else { return recognise_long(rest, chunk, len) };
-    match slots[usize::from(chunk[0] & 31)] {
-        0 => FieldKind::Other,
-        slot if len <= 16 => known(len, chunk, slot),
-        _ => recognise_long(rest, chunk, len),
+pub(super) fn recognise(chunk: &[u8; 16], first: u8, len: usize) -> (FieldKind, bool) {
+    let Some(slots) = SLOTS.get(len) else { return (FieldKind::Other, first | 0x20 != b'x') };
+    match slots[usize::from(first & 31)] {
+        0 => (FieldKind::Other, true),
+        slot if len <= 16 => (known(len, u128::from_le_bytes(*chunk), slot), true),
+        _ => (FieldKind::Other, false),
     }
-}
-
-/// Names of more than 16 bytes.
-#[inline(never)]
-fn recognise_long(rest: &[u8], chunk: &[u8; 16], len: usize) -> FieldKind {
-    if len > 24 && chunk[0] | 0x20 != b'x' {
-        return FieldKind::Other;
-    }
-    recognise_mapped(rest.get(..len).unwrap_or_default())
 }
 
 /// A name of at most 16 bytes against the one it can be. Letters become lower case; digits and `-` stay as they are.
 #[inline(always)]
-fn known(len: usize, chunk: &[u8; 16], slot: u8) -> FieldKind {
+fn known(len: usize, head: u128, slot: u8) -> FieldKind {
     let [low, high] = MASKS[len & 31];
-    let (first, second) = halves(chunk);
-    let (first, second) = ((first | LOWER) & low, (second | LOWER) & high);
-    let (words, kind) = TABLE[usize::from(slot).wrapping_sub(1) % KNOWN.len()];
-    if (words[0] ^ first) | (words[1] ^ second) | words[2] == 0 {
+    let (first, second) = ((head as u64 | LOWER) & low, ((head >> 64) as u64 | LOWER) & high);
+    // A slot of this length holds a name of this length, so the third word says nothing more.
+    let (words, kind) = TABLE[usize::from(slot & 63)];
+    if (words[0] ^ first) | (words[1] ^ second) == 0 {
         return kind;
     }
     if (first ^ X_FORWARDED[0]) | (second & 0xffff_ffff ^ X_FORWARDED[1]) == 0 {
@@ -143,12 +135,6 @@ fn known(len: usize, chunk: &[u8; 16], slot: u8) -> FieldKind {
 }
 
 const LOWER: u64 = u64::MAX / 255 * 0x20;
-
-#[inline(always)]
-fn halves(chunk: &[u8; 16]) -> (u64, u64) {
-    let all = u128::from_le_bytes(*chunk);
-    (all as u64, (all >> 64) as u64)
-}
 
 /// Ones over the bytes of a name of each length.
 const MASKS: [[u64; 2]; 32] = {
@@ -164,10 +150,14 @@ const MASKS: [[u64; 2]; 32] = {
 
 /// Which known field a name is after mapping every character but letters and digits to `-`.
 pub(super) fn recognise_mapped(name: &[u8]) -> FieldKind {
+    let first = name.first().map_or(0, |&b| mapped(b) & 31);
+    if SLOTS.get(name.len()).is_some_and(|slots| slots[usize::from(first)] == 0) {
+        return FieldKind::Other;
+    }
     if let Some(words) = mapped_words(name)
-        && let Some(i) = KNOWN.iter().zip(&TABLE).position(|(known, (w, _))| known.0.len() == name.len() && *w == words)
+        && let Some(i) = KNOWN.iter().zip(&TABLE[1..]).position(|(known, (w, _))| known.0.len() == name.len() && *w == words)
     {
-        return TABLE[i].1;
+        return KNOWN[i].1;
     }
     let forwarded = name.len() > X_FORWARDED_BYTES.len();
     if forwarded && X_FORWARDED_BYTES.iter().zip(name).all(|(a, &b)| *a == mapped(b)) {
@@ -200,7 +190,7 @@ impl ReservedNames {
             let mapped: Box<[u8]> = name.bytes().map(mapped).collect();
             // A mapped first byte that is no letter or digit stands for many.
             let first = mapped.first().copied().filter(u8::is_ascii_alphanumeric);
-            this.first |= first.map_or(u64::MAX, |b| bit(b | 0x20));
+            this.first |= first.map_or(u64::MAX, bit);
             this.names.push((mapped, prefix));
         }
         this
@@ -214,13 +204,19 @@ impl ReservedNames {
 
     /// Whether a name that begins so may be one.
     #[inline(always)]
-    pub(super) fn may_match(&self, first: u8) -> bool {
-        self.first & bit(first | 0x20) != 0
+    fn may_match(&self, first: u8) -> bool {
+        self.first & bit(first) != 0
+    }
+
+    /// The bits of the first letters that a reserved name can have.
+    #[inline]
+    pub(super) fn first_letters(&self) -> u64 {
+        self.first
     }
 
     /// The same without the look at the first letter.
     #[cold]
-    pub(super) fn matches_any(&self, name: &[u8]) -> bool {
+    fn matches_any(&self, name: &[u8]) -> bool {
         self.names.iter().any(|(reserved, prefix)| {
             (name.len() == reserved.len() || (*prefix && name.len() > reserved.len()))
                 && reserved.iter().zip(name).all(|(r, &b)| *r == mapped(b))
@@ -228,7 +224,8 @@ impl ReservedNames {
     }
 }
 
+/// The bit of a first letter, upper or lower case.
 #[inline(always)]
-const fn bit(b: u8) -> u64 {
-    1 << (b & 63)
+pub(super) const fn bit(b: u8) -> u64 {
+    1 << ((b | 0x20) & 63)
 }

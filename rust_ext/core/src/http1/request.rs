@@ -1,6 +1,6 @@
 //! A request head, parsed once (RFC 9112 §3, §5, §6; the rules of `RequestRules`).
 
-use super::field::{self, Field, FieldKind, Line, Read, read_line, tidy_line};
+use super::field::{self, Field, FieldKind, Line, Read, read_line, tidy_lines};
 use super::host::{self, Piece};
 use super::message::Meaning;
 use super::request_line::{self, Form, RequestLine};
@@ -118,9 +118,7 @@ impl Request {
             return self.wait(bytes, rules);
         }
         while self.stage == Stage::Fields {
-            while let Some((field, next)) = tidy_line(bytes, self.line) {
-                self.field(bytes, field, next, rules)?;
-            }
+            self.tidy_fields(bytes, rules)?;
             match read_line(bytes, self.line) {
                 Read::Field(line) => self.any_field(bytes, &line, rules)?,
                 Read::End(next) => {
@@ -272,8 +270,30 @@ impl Request {
         Ok(())
     }
 
-    /// Takes a line with a usual name over.
+    /// Takes tidy lines over, up to one that is not.
     #[inline(always)]
+    fn tidy_fields(&mut self, bytes: &[u8], rules: &RequestRules) -> Result<(), Reason> {
+        // A line that ends behind the limit is not read here.
+        let within = bytes.get(..rules.head_bytes).unwrap_or(bytes);
+        loop {
+            let first = self.fields.len();
+            let room = rules.header_count.saturating_sub(self.lines);
+            let tidy = tidy_lines(within, self.line, &mut self.fields, room, rules.reserved.first_letters());
+            self.lines = self.lines.wrapping_add(self.fields.len().wrapping_sub(first));
+            self.line = tidy.next;
+            // Taken out for as long as the others change.
+            let fields = std::mem::take(&mut self.fields);
+            let mut telling = fields.iter().skip(first).filter(|field| field.kind > FieldKind::Origin);
+            let judged = telling.try_for_each(|field| self.meaning_of(bytes, field, field.line_end()));
+            self.fields = fields;
+            judged?;
+            let Some(mut field) = tidy.held else { return Ok(()) };
+            field.recognise_long(bytes);
+            self.field(bytes, field, tidy.next, rules)?;
+        }
+    }
+
+    /// Takes a line with a usual name over.
     fn field(&mut self, bytes: &[u8], field: Field, next: usize, rules: &RequestRules) -> Result<(), Reason> {
         if next > rules.head_bytes {
             return Err(Reason::HeadTooLarge);
@@ -283,8 +303,7 @@ impl Request {
         }
         self.line = next;
         self.lines = self.lines.wrapping_add(1);
-        let first = bytes.get(field.name.start as usize).copied().unwrap_or_default();
-        if rules.reserved.may_match(first) && rules.reserved.matches_any(field.name.of(bytes)) {
+        if rules.reserved.matches(field.name.of(bytes)) {
             return Ok(());
         }
         if field.kind > FieldKind::Origin {

@@ -27,6 +27,8 @@ pub(super) enum Form {
     Asterisk,
 }
 
+const LINE_TAIL: &[u8; 11] = b" HTTP/1.1\r\n";
+
 /// The usual line: a common method, a path of letters, digits and `- . / _` without dot segments, HTTP/1.1.
 #[inline(always)]
 pub(super) fn tidy(bytes: &[u8], start: usize, rules: &RequestRules) -> Option<RequestLine> {
@@ -39,13 +41,12 @@ pub(super) fn tidy(bytes: &[u8], start: usize, rules: &RequestRules) -> Option<R
     let mut query = None;
     if bytes.get(at) == Some(&b'?') {
         let from = at.wrapping_add(1);
-        at = from.wrapping_add(simd::find(bytes.get(from..).unwrap_or_default(), simd::not_query));
+        at = simd::find(bytes, from, simd::not_query);
         query = Some(Span::new(from, at));
     }
-    let next = at.wrapping_add(11);
-    let usual = bytes.get(at) == Some(&b' ') && word(bytes, at.wrapping_add(1)) == Some(eight(b"HTTP/1.1"));
-    let ends = bytes.get(next.wrapping_sub(2)..next) == Some(b"\r\n");
-    if complex || !usual || !ends || at.wrapping_sub(target) > rules.uri_bytes || next > rules.head_bytes {
+    let next = at.wrapping_add(LINE_TAIL.len());
+    let usual = bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(LINE_TAIL);
+    if complex || !usual || at.wrapping_sub(target) > rules.uri_bytes || next > rules.head_bytes {
         return None;
     }
     let (method_span, version) = (Span::new(start, target.wrapping_sub(1)), Version::Http11);
@@ -81,7 +82,7 @@ pub(super) fn read(bytes: &[u8], start: usize, rules: &RequestRules) -> Result<O
     let path = Span::new(from, at);
     let query = if bytes.get(at) == Some(&b'?') && form != Form::Asterisk {
         let from = at.wrapping_add(1);
-        at = from.wrapping_add(simd::find(bytes.get(from..).unwrap_or_default(), simd::not_query));
+        at = simd::find(bytes, from, simd::not_query);
         Some(Span::new(from, at))
     } else {
         None
@@ -166,9 +167,7 @@ fn path_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut complex = false;
     let mut after_slash = 0;
     loop {
-        let (stops, there) = simd::marks(bytes, at, simd::not_simple_path);
-        let (slashes, _) = simd::marks(bytes, at, simd::slash);
-        let (dots, _) = simd::marks(bytes, at, simd::dot);
+        let ([stops, slashes, dots], there) = simd::marks(bytes, at, simd::path);
         let (len, inside) = match stops {
             0 => (there, u32::MAX),
             _ => (stops.trailing_zeros() as usize, stops.wrapping_sub(1) & !stops),

@@ -1,6 +1,6 @@
 //! A response head, parsed once (RFC 9112 §4, §5, §6).
 
-use super::field::{self, Field, FieldKind, Read, line_end, read_line, tidy_line};
+use super::field::{self, Field, FieldKind, Read, line_end, read_line, tidy_lines};
 use super::message::Meaning;
 use super::request_view::is_protocol;
 use super::scan::value_end;
@@ -88,9 +88,7 @@ impl Response {
             }
         }
         while !self.done {
-            while let Some((field, next)) = tidy_line(bytes, self.line) {
-                self.field(bytes, field, next)?;
-            }
+            self.tidy_fields(bytes)?;
             match read_line(bytes, self.line) {
                 Read::Field(line) => self.field(bytes, line.field, line.next)?,
                 Read::End(next) => {
@@ -153,7 +151,27 @@ impl Response {
         Ok(true)
     }
 
+    /// Takes tidy lines over, up to one that is not.
     #[inline(always)]
+    fn tidy_fields(&mut self, bytes: &[u8]) -> Result<(), Reason> {
+        // A line that ends behind the limit is not read here.
+        let within = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
+        loop {
+            let first = self.fields.len();
+            let tidy = tidy_lines(within, self.line, &mut self.fields, FIELD_COUNT.saturating_sub(first), 0);
+            self.line = tidy.next;
+            // Taken out for as long as the others change.
+            let fields = std::mem::take(&mut self.fields);
+            let mut telling = fields.iter().skip(first).filter(|field| field.kind > FieldKind::Host);
+            let judged = telling.try_for_each(|field| self.meaning_of(bytes, field, field.line_end()));
+            self.fields = fields;
+            judged?;
+            let Some(mut field) = tidy.held else { return Ok(()) };
+            field.recognise_long(bytes);
+            self.field(bytes, field, tidy.next)?;
+        }
+    }
+
     fn field(&mut self, bytes: &[u8], field: Field, next: usize) -> Result<(), Reason> {
         if next > HEAD_BYTES {
             return Err(Reason::HeadTooLarge);

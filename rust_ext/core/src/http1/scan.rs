@@ -149,7 +149,7 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u64> {
 #[inline(always)]
 pub(super) fn value_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = at.wrapping_add(simd::find(bytes.get(at..).unwrap_or_default(), simd::control));
+        at = simd::find(bytes, at, simd::control);
         if bytes.get(at) != Some(&b'\t') {
             return at;
         }

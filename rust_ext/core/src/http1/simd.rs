@@ -1,19 +1,17 @@
 //! Sixteen bytes at a time: each class gives a bit a byte, the first byte lowest.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// Sixteen bytes of a message.
 pub(super) type Chunk = [u8; 16];
 
 /// The marks of up to sixteen bytes from `at` on, and how many bytes there are. Behind the end nothing is marked.
 #[inline(always)]
-pub(super) fn marks(bytes: &[u8], at: usize, class: impl Fn(&Chunk) -> u32) -> (u32, usize) {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+pub(super) fn marks<const N: usize>(bytes: &[u8], at: usize, class: impl Fn(&Chunk) -> [u32; N]) -> ([u32; N], usize) {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<16>() {
         Some(chunk) => (class(chunk), 16),
-        None => {
-            let (chunk, there) = last_chunk(bytes, at);
-            (class(&chunk) & below(there), there)
-        }
+        None => (last_marks(bytes, rest.len(), class), rest.len()),
     }
 }
 
@@ -23,40 +21,59 @@ pub(super) fn below(n: usize) -> u32 {
     (1_u32 << (n & 31)).wrapping_sub(1)
 }
 
-/// Fewer than sixteen bytes from `at` on, filled up with zeros.
-#[inline(never)]
-fn last_chunk(bytes: &[u8], at: usize) -> (Chunk, usize) {
-    let there = bytes.len().saturating_sub(at) & 15;
-    if let Some(last) = bytes.last_chunk::<16>() {
-        let shift = 8 * (16_usize.wrapping_sub(there) & 15);
-        let kept = if there == 0 { 0 } else { u128::from_le_bytes(*last) >> shift };
-        return (kept.to_le_bytes(), there);
+/// The marks of the last `there` bytes, fewer than sixteen: those of the last sixteen, shifted.
+#[inline(always)]
+fn last_marks<const N: usize>(bytes: &[u8], there: usize, class: impl Fn(&Chunk) -> [u32; N]) -> [u32; N] {
+    match bytes.last_chunk::<16>() {
+        Some(chunk) => class(chunk).map(|marks| marks >> (16_usize.wrapping_sub(there) & 31)),
+        None => class(&padded(bytes, there)).map(|marks| marks & below(there)),
     }
-    let mut chunk = [0; 16];
-    for (slot, &b) in chunk.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
-        *slot = b;
-    }
-    (chunk, there)
 }
 
-/// The offset of the first byte that is of that class, else the length.
+/// The last `there` bytes of fewer than sixteen, filled up with zeros.
+#[cold]
+fn padded(bytes: &[u8], there: usize) -> Chunk {
+    let mut chunk = [0; 16];
+    for (slot, &b) in chunk.iter_mut().zip(bytes.iter().skip(bytes.len().saturating_sub(there))) {
+        *slot = b;
+    }
+    chunk
+}
+
+/// The offset of the first byte from `from` on that is of that class, else the length.
 #[inline(always)]
-pub(super) fn find(bytes: &[u8], class: impl Fn(&Chunk) -> u32) -> usize {
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    let mut at = 0_usize;
-    for chunk in chunks {
+pub(super) fn find(bytes: &[u8], from: usize, class: impl Fn(&Chunk) -> u32) -> usize {
+    let mut rest = bytes.get(from..).unwrap_or_default();
+    while let Some((chunk, after)) = rest.split_first_chunk::<16>() {
         let found = class(chunk);
         if found != 0 {
-            return at.wrapping_add(found.trailing_zeros() as usize);
+            return bytes.len().wrapping_sub(rest.len()).wrapping_add(found.trailing_zeros() as usize);
         }
-        at = at.wrapping_add(16);
+        rest = after;
     }
-    if rest.is_empty() {
-        return at;
+    let [found] = last_marks(bytes, rest.len(), |chunk| [class(chunk)]);
+    match found {
+        0 => bytes.len(),
+        _ => bytes.len().wrapping_sub(rest.len()).wrapping_add(found.trailing_zeros() as usize),
     }
-    let (chunk, there) = last_chunk(bytes, at);
-    // A mark behind the end stops the count there.
-    at.wrapping_add((class(&chunk) | !below(there)).trailing_zeros() as usize)
+}
+
+/// The offset in `text` of the first byte that is of that class, else one behind its end. `last` are the sixteen bytes
+/// that end where `text` ends, and may begin before it.
+#[inline(always)]
+pub(super) fn seek(text: &[u8], last: &Chunk, class: impl Fn(&Chunk) -> u32) -> usize {
+    let mut rest = text;
+    let found = loop {
+        let Some((chunk, after)) = rest.split_first_chunk::<16>() else {
+            break class(last) >> (16_usize.wrapping_sub(rest.len()) & 31);
+        };
+        let found = class(chunk);
+        if found != 0 {
+            break found;
+        }
+        rest = after;
+    };
+    text.len().wrapping_sub(rest.len()).wrapping_add(found.trailing_zeros() as usize)
 }
 
 #[inline(always)]
@@ -69,10 +86,12 @@ fn is(v: u8x16, b: u8) -> u8x16 {
     v.simd_eq(all(b))
 }
 
+/// One signed comparison: the range is moved to the lowest values.
 #[inline(always)]
 fn range(v: u8x16, from: u8, to: u8) -> u8x16 {
-    let shifted = v - all(from);
-    shifted.min(all(to - from)).simd_eq(shifted)
+    let moved = v + all(0x80_u8.wrapping_sub(from));
+    let above = i8x16::new([(to - from).wrapping_add(0x81).cast_signed(); 16]);
+    moved.cast_signed().simd_lt(above).cast_unsigned()
 }
 
 #[inline(always)]
@@ -89,7 +108,7 @@ fn others(v: u8x16) -> u32 {
 #[inline(always)]
 pub(super) fn control(chunk: &Chunk) -> u32 {
     let v = u8x16::new(*chunk);
-    (range(v, 0, 0x1f) | is(v, 0x7f)).to_bitmask()
+    (v.min(all(0x1f)).simd_eq(v) | is(v, 0x7f)).to_bitmask()
 }
 
 /// Anything but letters, digits and `-`.
@@ -99,11 +118,12 @@ pub(super) fn not_name(chunk: &Chunk) -> u32 {
     others(letters(v) | range(v, b'0', b'9') | is(v, b'-'))
 }
 
-/// Anything but letters, digits and `- . / _`.
+/// Anything but letters, digits and `- . / _`; `/`; `.`
 #[inline(always)]
-pub(super) fn not_simple_path(chunk: &Chunk) -> u32 {
+pub(super) fn path(chunk: &Chunk) -> [u32; 3] {
     let v = u8x16::new(*chunk);
-    others(letters(v) | range(v, b'-', b'9') | is(v, b'_'))
+    let stops = others(letters(v) | range(v, b'-', b'9') | is(v, b'_'));
+    [stops, is(v, b'/').to_bitmask(), is(v, b'.').to_bitmask()]
 }
 
 /// What ends a query, or may not stand in one.
@@ -114,23 +134,12 @@ pub(super) fn not_query(chunk: &Chunk) -> u32 {
     others(range(v, 0x21, 0x7e)) | refused.to_bitmask()
 }
 
-/// Anything but lower-case letters, digits, `-` and `.`.
+/// Anything but lower-case letters, digits, `-` and `.`; `.`
 #[inline(always)]
-pub(super) fn not_plain_host(chunk: &Chunk) -> u32 {
+pub(super) fn plain_host(chunk: &Chunk) -> [u32; 2] {
     let v = u8x16::new(*chunk);
-    others(range(v, b'a', b'z') | range(v, b'0', b'9') | range(v, b'-', b'.'))
-}
-
-/// `.`
-#[inline(always)]
-pub(super) fn dot(chunk: &Chunk) -> u32 {
-    is(u8x16::new(*chunk), b'.').to_bitmask()
-}
-
-/// `/`
-#[inline(always)]
-pub(super) fn slash(chunk: &Chunk) -> u32 {
-    is(u8x16::new(*chunk), b'/').to_bitmask()
+    let stops = others(range(v, b'a', b'z') | range(v, b'0', b'9') | range(v, b'-', b'.'));
+    [stops, is(v, b'.').to_bitmask()]
 }
 
 #[cfg(test)]
@@ -148,10 +157,12 @@ mod tests {
             };
             assert_eq!(is(control), !is_value_byte(b) || b == b'\t', "{b:#x}");
             assert_eq!(is(not_name), !(b.is_ascii_alphanumeric() || b == b'-'), "{b:#x}");
-            assert_eq!(is(not_simple_path), !(b.is_ascii_alphanumeric() || b"-./_".contains(&b)), "{b:#x}");
+            assert_eq!(is(|c| path(c)[0]), !(b.is_ascii_alphanumeric() || b"-./_".contains(&b)), "{b:#x}");
             assert_eq!(is(not_query), !is_query_byte(b), "{b:#x}");
             let host = b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-            assert_eq!(is(not_plain_host), !host, "{b:#x}");
+            assert_eq!(is(|c| plain_host(c)[0]), !host, "{b:#x}");
+            assert_eq!((is(|c| path(c)[1]), is(|c| path(c)[2])), (b == b'/', b == b'.'), "{b:#x}");
+            assert_eq!(is(|c| plain_host(c)[1]), b == b'.', "{b:#x}");
         }
     }
 
@@ -164,7 +175,8 @@ mod tests {
                     text[place] = b'\r';
                 }
                 for at in 0..=place {
-                    assert_eq!(find(&text[at..], control), place - at, "{len} {place} {at}");
+                    assert_eq!(find(&text, at, control), place, "{len} {place} {at}");
+                    assert_eq!(find(&text[at..], 0, control), place - at, "{len} {place} {at}");
                 }
             }
         }

@@ -96,7 +96,10 @@ pub(crate) fn ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
         }
         len = len.wrapping_add(usize::from(width));
     }
-    out.extend_from_slice(text.get(..len.wrapping_sub(1)).unwrap_or_default());
+    // All sixteen at once, then what is too much goes: no call for a few bytes.
+    let end = out.len().wrapping_add(len.wrapping_sub(1));
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 #[cfg(test)]
