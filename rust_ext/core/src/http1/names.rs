@@ -95,7 +95,7 @@ const SLOTS: [[u8; 32]; 25] = {
         *slot = i as u8 + 1;
         i += 1;
     }
-    let mut len = X_FORWARDED_BYTES.len() + 1;
+    let mut len = X_FORWARDED_BYTES.len();
     while len < 25 {
         let slot = &mut slots[len][(b'x' & 31) as usize];
         if *slot == 0 {
@@ -159,7 +159,7 @@ pub(super) fn recognise_mapped(name: &[u8]) -> FieldKind {
     {
         return KNOWN[i].1;
     }
-    let forwarded = name.len() > X_FORWARDED_BYTES.len();
+    let forwarded = name.len() >= X_FORWARDED_BYTES.len();
     if forwarded && X_FORWARDED_BYTES.iter().zip(name).all(|(a, &b)| *a == mapped(b)) {
         FieldKind::XForwarded
     } else {
