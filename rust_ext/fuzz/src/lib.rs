@@ -1,1 +1,37 @@
-//! placeholder
+//! Fuzz targets: one plain function a parser of core, each with the properties that must hold for any bytes.
+//!
+//! The stored corpus is replayed on stable Rust by `tests/replay.rs`; `libfuzzer/` drives the same functions on nightly.
+//! A property is judged against a slow model written apart from the codec (`reference`), never against the codec itself.
+#![forbid(unsafe_code)]
+
+mod chunked;
+mod header_filter;
+mod knobs;
+mod path_model;
+mod reference;
+mod request_head;
+mod response_head;
+mod route_language;
+mod route_model;
+mod route_patterns;
+mod target;
+
+pub use chunked::chunked;
+pub use header_filter::header_filter;
+pub use request_head::request_head;
+pub use response_head::response_head;
+pub use route_patterns::route_patterns;
+pub use target::target;
+
+/// A fuzz target: it panics where a property does not hold.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its folder in `corpus/`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("request_head", request_head),
+    ("response_head", response_head),
+    ("chunked", chunked),
+    ("target", target),
+    ("route_patterns", route_patterns),
+    ("header_filter", header_filter),
+];

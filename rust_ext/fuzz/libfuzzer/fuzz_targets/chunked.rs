@@ -1,0 +1,4 @@
+//! Drives `chunked`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fastgate_fuzz::chunked(data));

@@ -1,0 +1,4 @@
+//! Drives `target`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fastgate_fuzz::target(data));

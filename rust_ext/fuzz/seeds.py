@@ -1,0 +1,173 @@
+"""Writes the hand-written seeds of the corpus, by attack class of the security design; each file is named by its SHA-1, as libFuzzer does."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+CORPUS = Path(__file__).parent / "corpus"
+RULES = (0x00, 0x01, 0x02, 0x03, 0x04, 0x08, 0x10, 0x20)
+
+TARGETS = [
+    # P1: what a path may hide
+    "/", "//", "///a//b/", "/%61dmin", "//admin", "/./admin", "/x/../admin", "/x%2f..%2fadmin", "/admin%2f", "/admin;x", "/ADMIN",
+    "\\admin", "/\\admin", "/%5Cadmin", "/%2e%2e", "/%2E/", "/%252e", "/%25", "/%25;41", "/%00", "/%0d%0a", "/%7f", "/%c0%ae", "/%ff",
+    "/%C3%AF", "/%C3/%AF", "/%C3%2F%AF", "/api../admin", "/admin#", "/admin?", "//host/admin", "/a/..;x/b", "/..%3Bx", "/;x", "/;/..",
+    "/a%2F..", "/a%2F.%2Fb", "/%2F", "/a%2fb%2Fc;d%2f", "/%25%2F41", "/%2%2F", "/a/b/../../../c", "/a/.", "/a/..", "/..", "/.", "/...",
+    "/%", "/%4", "/%zz", "/%4z", "/[a]|b", "/{a}", "/a^b", "/a`b", '/a"b', "/a<b>", "/a b", "/a?{}^\\`?", "/?", "/?a#b", "/a?%zz", "/~!$&'()*+,;=:@",
+    "/a-long-and-quite-usual/path/with.dots/and-dashes_1", "/exactly-sixteen", "/exactly-sixteen/../and/more", "/aaaaaaaaaaaaaaa/./b",
+    "", "*", "x", "http://h/", "/\x00", "/\t", "/é", "/a\r\nX: y", "/a\n",
+]  # fmt: skip
+
+LINES = [
+    # S1-S3: framing
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: CHUNKED\r\nContent-Length: 5\r\n",
+    *(f"Transfer-Encoding:{v}\r\n" for v in (" chunked", " xchunked", " chunked, identity", " chunked, chunked", "", " \x0bchunked", "\tchunked",
+      " gzip, chunked", " gzip", " chunked;p=1", " ,", " chunked \r\nTransfer-Encoding: chunked", " identity\r\n chunked")),
+    "Transfer-Encoding : chunked\r\n",
+    *(f"Content-Length: {v}\r\n" for v in ("5", "0", "00", "+5", "-0", "0x5", "5 5", "5,10", "5_0", "0o5", "9" * 19, "9" * 20, "", "5\r\nContent-Length: 5")),
+    # S6, S7, S13, S14
+    "X: a\n", "X: a\rb\r\n", "X: a\r\n b\r\n", " X: a\r\n", "\tX: a\r\n", "X : a\r\n", ": a\r\n", "X\r\n", "X(: a\r\n", "X: \x00\r\n", "X: \x7f\r\n", "X: é\r\n",
+    "Upgrade: h2c\r\nHTTP2-Settings: AAA\r\nConnection: Upgrade, HTTP2-Settings\r\n",
+    *(f"Connection: {v}\r\n" for v in ("close", "Keep-Alive", "keep-alive", "Transfer-Encoding", "Content-Length", "Host", "close, X-Forwarded-For", "x-user-id",
+      "X-Consumer-Name", "te, x\r\nTE: trailers\r\nX: 1", ",, close ,", "a b", "a," * 40, "Authorization", "upgrade, keep-alive", "date\r\nDate: now")),
+    # H1-H3
+    "Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy: x\r\nProxy-Authorization: y\r\nProxy-Authenticate: z\r\nTrailer: a\r\n",
+    "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-For: [2001:db8::1]:443\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=1\r\n",
+    "X-Forwarded-For: 192.0.2.9,1.1.1.1:80 , 192.0.2.8\r\nX-Forwarded-Prefix: /x\r\nX-Forwarded-A-Name-Longer-Than-Any: y\r\nX-Real-IP: 1\r\n",
+    "X-Forwarded-For: fe80::1%eth0\r\n", "X-Forwarded-For: \r\nX-Forwarded-For: ::ffff:192.0.2.3\r\n", "X-Forwarded-For: [::1\r\n", "X-Forwarded-For: [::1]x\r\n",
+    "X-Client-IP: 1\r\nTrue-Client-IP: 1\r\nX-Original-URL: /a\r\nX-Rewrite-URL: /b\r\nX-Forwarded-: 1\r\n",
+    "X_User_Id: 1\r\nX-User-Id: 1\r\nx.user.id: 1\r\nContent_Length: 5\r\nX-Consumer-: 1\r\nx!consumer!a: 1\r\nHost!: b\r\nA_b: 1\r\n",
+    "X-Forwarded-Client-Cert: a\r\nx.forwarded.for: 1\r\nSec-WebSocket-Accept: a\r\nA-Name-Much-Longer-Than-24-Bytes: 1\r\n",
+    # H6
+    *(f"Host: {v}\r\n" for v in ("b", "", "a,b", "u@h", "a/b", "a:0", "a:65536", "a:080", "A.Example.:81", "[::1]:80", "[::1]x", "[::1", "[fe80::1%25e]", "é")),
+    # S11, S12, ids, tracing
+    "Expect: 100-continue\r\nContent-Length: 3\r\n", "Expect: 100-Continue\r\n", "Expect: 200\r\n", "X-Request-Id: a-b_c.1\r\n", "X-Request-Id: a b\r\n",
+    "X-Request-Id: a\r\nX-Request-Id: b\r\n", f"X-Request-Id: {'a' * 129}\r\n", "X-Request-Id:\r\n", "Traceparent: 00-1\r\ntracestate: a=1\r\n",
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n",
+    "Connection: Upgrade\r\nUpgrade: foo/1, bar\r\n", "Connection: Upgrade\r\nUpgrade: foo/1\r\nUpgrade: bar\r\n", "Upgrade: foo/1\r\n",
+    # what is unusual and fine
+    "A:1\r\nB:  2 \r\nC:\t3\t\r\nD: \r\nE:\r\nContent-Type: text/plain\r\nAuthorization: Basic x\r\nOrigin: http://a\r\nDate: now\r\n",
+    f"Cookie: {'; '.join(f'c{i}=v' for i in range(100))}\r\n", "A: 1\r\n" * 6, "A: 1\r\n" * 110, f"X: {'a' * 400}\r\n", "Accept-Language: a value of more than 16 bytes\r\n",
+]  # fmt: skip
+
+STARTS = [
+    "GET / HTTP/1.1", "\r\nGET / HTTP/1.1", "\r\n\r\nGET / HTTP/1.1", "\nGET / HTTP/1.1", "\rGET / HTTP/1.1", " GET / HTTP/1.1", "GET  / HTTP/1.1",
+    "GET /  HTTP/1.1", "GET\t/ HTTP/1.1", "GET /", "GET", "GET / HTTP/1.0", "GET / HTTP/2.0", "GET / HTTP/1.10", "GET / HTTP/1.1 ", "GET / http/1.1", "GET / HTTP/1.1\rx",
+    "GET / HTTP/1.2\n", "get / HTTP/1.1", "PUT /a?b HTTP/1.1", "POST /a HTTP/1.1", "HEAD /a HTTP/1.1", "DELETE /a HTTP/1.1", "PATCH /a HTTP/1.1", "PURGE /a HTTP/1.1",
+    "OPTIONS * HTTP/1.1", "GET * HTTP/1.1", "OPTIONS *x HTTP/1.1", "TRACE / HTTP/1.1", "CONNECT a:1 HTTP/1.1", "PRI * HTTP/2.0", f"{'A' * 33} / HTTP/1.1", "M-S_1 / HTTP/1.1",
+    "GET http://A.Example:81/a?b HTTP/1.1", "GET https://h HTTP/1.1", "GET http://h?q HTTP/1.1", "OPTIONS http://h HTTP/1.1", "OPTIONS http://h?q HTTP/1.1", "GET http:// HTTP/1.1",
+    "GET ftp://h/ HTTP/1.1", "GET http://u@h/ HTTP/1.1", "GET HTTP://[::1]:80/../x HTTP/1.1", "GET htt", "GET http", "GET http://h", "GET /a#b HTTP/1.1", "GET /\\ HTTP/1.1",
+    "GET /" + "a" * 60 + " HTTP/1.1", "GET /a/%2e%2e/b HTTP/1.1", "GET /a%2Fb//c;d HTTP/1.1", "\x16\x03\x01", "GET /é HTTP/1.1", "G@T / HTTP/1.1", "GET /a\tb HTTP/1.1",
+    "HEAD /a HTTP/1.0\r\nConnection: keep-alive",
+]  # fmt: skip
+
+STATUSES = [
+    "HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 404 Not  Found é\t", "HTTP/1.1 204 No Content", "HTTP/1.1 304 Not Modified",
+    "HTTP/1.1 100 Continue", "HTTP/1.1 103 Early Hints", "HTTP/1.1 101 Switching Protocols", "HTTP/1.1 099 x", "HTTP/1.1 1000 x", "HTTP/1.1 20 x", "HTTP/1.1 2x0 x", "HTTP/1.1 999 x",
+    "HTTP/2 200 OK", "HTTP/1.2 200 OK", "HTTP/1.1  200 OK", "HTTP/1.1 200 O\x00K", "HTTP/1.1 200 OK\rx", "HTTP/1.1 200\n", "HTTP/1.1 200\rx", "HTTP", "H", "ICY 200 OK", "\r\nHTTP/1.1 200 OK",
+    "HTTP/1.1 200OK", "HTTP/1.1 2", "HTTP/1.1 200 \x7f",
+]  # fmt: skip
+
+BODIES = [
+    # S4-S6, S16
+    "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\nGET", "a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n", "0x5\r\n", "5_0\r\n", " 5\r\n", "5 \r\n", "-1\r\n", "", "\r\n", "\n", "g\r\n", ";a\r\n",
+    "0000000000000005\r\nhello\r\n", "00000000000000005\r\nhello\r\n", "ffffffffffffffff\r\nx", "5\rhello", "5\nhello", "5\r\nhello!\r\n", "5\r\nhello\n", "5\r\nhello\rx", "5\r\nhell",
+    "5;a\r\nhello\r\n0;b=c;d=\"e;\\\"f\"\r\n\r\n", "5;\r\n", "5;\nx", "5;a=\r\n", "5;bad[=x\r\n", "5;a\x00\r\n", "5; a = b;c\t;d= \"x\"\r\n", "5;a \r\n", "5;a=b \r\n", "5;a b\r\n", "5;a=\"b\nc\"\r\n",
+    "5;a=\"\\\r\n", "5;a=\"b\"c\r\n", "5;a=b\"\r\n", f"5;{'a' * 254}\r\nhello\r\n", f"5;{'a' * 256}\r\nhello\r\n", "1;" + "a" * 1000, (f"1;{'a' * 240}\r\nx\r\n" * 70) + "0\r\n\r\n", "0\r\n\rx", "0\rx", "0\r\n\n",
+    "0\r\nA: 1\r\nB:2\r\n\r\nrest", "0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: x\r\nAuthorization: y\r\nCookie: z\r\nX-Ok: 1\r\n\r\n",
+    "0\r\nX-User-Id: 1\r\nX-Consumer-A: 1\r\nX_A: 1\r\nset-cookie: a\r\nCache-Control: b\r\nSha-256: c\r\n\r\n", "0\r\nA : 1\r\n\r\n", "0\r\n A: 1\r\n\r\n", "0\r\nA: 1\n\r\n", "0\r\nA: \r1\r\n\r\n", "0\r\nA\r\n\r\n",
+    "0\r\nA: 1\r\n b\r\n\r\n", "0\r\nA: \x00\r\n\r\n", "0\r\n: x\r\n\r\n", "0\r\nX-Forwarded-For: 1\r\nx-forwarded-a-long-name-beyond-24: 1\r\nTE: a\r\n\r\n", "0\r\nA: 1\r\n", "0\r\nA: 1\r", "0\r\nA", "0\r\n\r",
+    "0\r\n" + "A: 1\r\n" * 101, "0\r\n" + "A: 1\r\n" * 100 + "\r\n", "0\r\nA: " + "a" * 8200, "0\r\nA:b\r\nC: d \r\n\r\n",
+]  # fmt: skip
+
+ROUTES = [
+    "P /api\nT /u/{id}\nT /f/{rest:path}\nR /r/(?P<a>x?)(?P<b>.*)\nN\n? GET h /api/x\n? GET h /u/1\n? GET h /f/a/b\n? GET h /r/xy\n? GET h /",
+    "P /\nS /\nX /v2\nW /q{rest}\nL /v2{rest}\n? GET h /a\n? GET h //evil\n? GET h /",
+    "P /v1\nS /v1\nS /v\nX /v2\nX /\nW /{rest}\nW {rest}\nL {rest}\nL {path}\nL /{rest}\nL https://{host}{path}\nL /x?{query}&a={path}#f\n"
+    "? GET h /v1//evil?a=b\n? GET h /v1/;x/evil\n? GET h /v1\n? GET h /%761/%C3%AF?x\n? GET h /v1/../a",
+    "T /g/{x}/{p:path}\nW /user/{x}.json\nW /g/{p}\nW /{x}41\nL /s?q={x}\nL /{p}\nL https://{x}.example.com/{p}\nL //cdn{path}\n? GET h /g/a%20b/c\n? GET h /g/%25/x\n? GET h /g/a%26b=c/\n? GET h /g//x",
+    "R /r(?P<a>\\.)x\nW /{a}\nW /.{a}/x\n? GET h /r.x\nR (?x) /a # c\n? GET h /a\nR (a\nR a{1000}{1000}\nR a)|(?:b",
+    "R (?-u)/(?P<a>.)(?P<b>.*)\nW /{a}/{b}\nL /{a}/{b}\n? GET h /%C3%AF\n? GET h /evil\n? GET h //",
+    "K\nP /a%2Fb\nT /a%2fb/{c}\nW /x/{c}\n? GET h /a%2fb/c%2Fd\n? GET h /a%2Fb\n? GET h /a%2F../b\nS /a%2Fb",
+    "P /a @*.example.org @example.org +GET\nP /a @*.b.example.org +POST ^1\nN @h =x-a\n? GET b.example.org /a\n? POST b.example.org /a\n? HEAD a.b.example.org /a\n? PUT example.org /a\n? GET h /z x-a\n? GET h /z",
+    "P /a +GET\nP /a +POST\nT /a +PUT\nT /a/{b} +X-Y_1\n? DELETE h /a\n? HEAD h /a/b\n? OPTIONS h /a\n? OPTIONS h *\n? X-Y_1 h /a/b",
+    "P api\nP /a//b\nP /{id}\nT /{\nT /v{id}\nT /{a}{b}\nT /{1a}\nT /{a:int}\nT /{a:path}/b\nT /{a}/{a}\nP /a/../b\nP /%2561\n? GET h /",
+    "P /a?x\nP /a#b\nP /a;v\nP /a%3B\nP /a\\b\nP /a%5c\nP /a%zz\nP /a%00\n? GET h /a",
+    "P /%ff\nP /.\nP /a%2Fb\nP /a%4\nT /%7Bid%7D\nT /100%25\nT /a b\nT /ï/{x}\n? GET h /%7Bid%7D\n? GET h /100%25\n? GET h /a%20b\n? GET h /%C3%AF/1",
+    "T /a @[::1]\nT /a @[::1]:80\nT /a @A\nT /a @*\nT /a @a.*.b\nT /a @a:1\nT /a @a.\nT /a @ü\n? GET [::1]:80 /a\n? GET A. /a",
+    "T /a +get\nT /a +TRACE\nT /a +\nT /b/ +GET\nT /b +GET\n? GET h /b/\n? GET h /b\n? GET h /b;x",
+    "P /a\nP /a\nT /a\nT /a\nR /a\nN\nN\n? GET h /a\n? GET h /ab\n? GET h /a/b",
+    "P /a\nP /a/b\nP /a/b/c\nT /a/b/{x}\nT /a/{y}/c\nT /{z}/b/c\nT /a/b/c\nT /a/{r:path}\n? GET h /a/b/c\n? GET h /a/b/d\n? GET h /a/x/c\n? GET h /x/b/c\n? GET h /a/\n? GET h /a/x/y",
+    "P /x\nX /a/../b\nX //x\nX x\nX /a b\nX /%2541\nX /%zz\nX /a?b\nW /{id}\nW x\nW //x\nW\nW /{rest\nL x\nL ftp://h\nL https://\n? GET h /x/y",
+    "P /x\nL https:///x\nL https://{path}\nL https://e{rest}\nL https://u@e/\nL /a{query}\nL /a b\nL /%0d\nL /%zz\nL /{x\nL javascript:a\nL https://{host}:8443{path}\nL //\n? GET a@b /x\n? GET h /x?a#b\n? GET h /x?\"",
+    "P /x\nL /login?next={path}\nL /v2{rest}?from=v1&{query}\nL https://www.{host}/x{rest}\nL https://new.example{rest}\nL /ï#top\n? GET h.example /x/a+b%2Bc?q=%20\n? GET [::1]:1 /x",
+    "T /{a}\nT /{a}/\nT /x/{a:path}\nT /\n? GET h /\n? GET h /a\n? GET h /a/\n? GET h /x/\n? GET h /x",
+]  # fmt: skip
+
+EDITS = [
+    "=X-A:1", "+X-A:1\n+x-a:2", "-cookie", "r=X-A:1\n=x-a:2\n-x-a\n+X-A:3", "=Host:x", "=X:a\r\nb", "= :a", "=X: a", "-x-request-id", "=X-Forwarded-For:9.9.9.9", "r-X-Forwarded-Proto\n=X-Forwarded-Host:z",
+    "=connection:close\n=Transfer-Encoding:x\nr+Authorization:B c\n-authorization", "=proxy:x\n+x_user_id:1\nr-date",
+]  # fmt: skip
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """Every hand-written seed: its target and its bytes."""
+
+    def latin(text: str) -> bytes:
+        return text.encode("latin-1")
+
+    for i, start in enumerate(STARTS):
+        rules = RULES[i % len(RULES)]
+        yield "request_head", bytes([0]) + latin(f"{start}\r\nHost: a.example:81\r\n\r\n")
+        yield "request_head", bytes([rules]) + latin(f"{start}\r\nhost: A\r\nX: 1\r\n\r\nGET")
+        yield "request_head", bytes([0]) + latin(start)
+        yield "header_filter", bytes([(rules & 0x1F) | (i % 2) << 7]) + latin(f"{start}\r\nHost: a.example:81\r\nX: 1\r\n\r\n")
+    for i, lines in enumerate(LINES):
+        for rules in {0, RULES[i % len(RULES)]}:
+            host = "" if lines.startswith("Host") and i % 2 else "Host: a\r\n"
+            yield "request_head", bytes([rules]) + latin(f"POST /p HTTP/1.1\r\n{host}{lines}\r\nbody")
+        yield "request_head", bytes([0x08]) + latin(f"GET /p HTTP/1.0\r\n{lines}\r\n")
+        yield "response_head", bytes([0]) + latin(f"HTTP/1.1 200 OK\r\n{lines}\r\nbody")
+        for knobs in (0x00, 0x30, 0x94):
+            yield "header_filter", bytes([knobs]) + latin(f"GET /p?q HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
+        for knobs in (0x40, 0x43, 0x46):
+            yield "header_filter", bytes([knobs]) + latin(f"HTTP/1.1 200 OK\r\n{lines}\r\n")
+    for i, status in enumerate(STATUSES):
+        for tail in ("\r\nContent-Length: 5\r\n\r\nhello", "\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n", ""):
+            yield "response_head", bytes([i % 2]) + latin(status + tail)
+        yield "response_head", bytes([0]) + latin(f"{status}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        yield "header_filter", bytes([0x40]) + latin(f"{status}\r\nConnection: upgrade, x\r\nUpgrade: websocket\r\nX: 1\r\nX-Request-Id: o\r\n\r\n")
+        yield "header_filter", bytes([0x40 | i & 0x27]) + latin(f"{status}\r\nContent-Length: 05\r\n\r\n")
+    yield "response_head", b"\0HTTP/1.1 200 OK\r\n" + b"A: 1\r\n" * 201 + b"\r\n"
+    for body in BODIES:
+        yield "chunked", latin(body)
+    for i, target in enumerate(TARGETS):
+        for rules in {0, i & 3, 3}:
+            yield "target", bytes([rules]) + target.encode()
+    for routes in ROUTES:
+        yield "route_patterns", routes.encode()
+    for i, edits in enumerate(EDITS):
+        fields = "Cookie: a\r\nX-A: 0\r\nAuthorization: x\r\nX-Request-Id: id\r\nDate: now\r\nContent-Length: 3\r\n"
+        yield "header_filter", bytes([(i & 1) << 4]) + latin(f"{edits}\0POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+        yield "header_filter", bytes([0x40]) + latin(f"{edits}\0HTTP/1.1 200 OK\r\n{fields}\r\n")
+    for i, text in enumerate(("X-A|1|a detail|body", "Content-Type|a/b|\"\\\x01é|", "X|a\r\nb: c|d\r\ne|f", "Content-Length|5||", " |x|y|z", "Connection|close|a|b")):
+        for knobs in (0x40, 0xC0, 0xE7, 0xC4 + i, 0x41 + 8 * i):
+            yield "header_filter", bytes([knobs & 0xFF]) + text.encode()
+
+
+def store(target: str, data: bytes) -> Path:
+    """Where the corpus keeps an input."""
+    return CORPUS / target / hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def main() -> None:
+    """Writes those that are not there."""
+    for target, data in seeds():
+        path = store(target, data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
