@@ -63,7 +63,7 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
     }
     if free || !edits.replace(b"x-request-id") {
         out.extend_from_slice(b"X-Request-Id: ");
-        out.extend_from_slice(i.request_id);
+        write::id(out, i.request_id);
         out.extend_from_slice(b"\r\n");
     }
     if let Some(protocol) = i.upgrade {

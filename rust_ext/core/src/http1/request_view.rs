@@ -2,7 +2,7 @@
 
 use super::field::{self, Field, FieldKind};
 use super::request_line::Form;
-use super::{Framing, Method, Request, Version, scan, websocket};
+use super::{Framing, Method, Request, Span, Version, scan, websocket};
 
 impl Request {
     /// The method.
@@ -117,6 +117,12 @@ impl Request {
     pub(crate) fn verbatim_line(&self) -> Option<(usize, usize)> {
         let same = self.form == Form::Origin && self.version == Version::Http11 && !self.raw_path.own;
         same.then_some((self.method_span.start as usize, self.fields_start))
+    }
+
+    /// Where `host[:port]` is.
+    #[inline]
+    pub(crate) fn authority_span(&self) -> Span {
+        self.authority
     }
 
     /// Whether the client sent an `X-Request-Id`.

@@ -1,6 +1,6 @@
 //! Writing the parts of a message: numbers, chunks, trailers.
 
-use super::{ReservedNames, Trailers};
+use super::{ReservedNames, Span, Trailers};
 
 /// The last chunk and an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -66,6 +66,29 @@ fn hex8(number: u32) -> u64 {
     // 10-15 need another 39 to become a-f.
     let letters = n.wrapping_add(ONES * 6) >> 4 & ONES;
     n.wrapping_add(ONES * 0x30).wrapping_add(letters.wrapping_mul(39))
+}
+
+/// Writes a span of a head; up to 32 bytes with no call, all at once, then what is too much goes.
+#[inline(always)]
+pub(crate) fn span(out: &mut Vec<u8>, bytes: &[u8], span: Span) {
+    let chunk = bytes.get(span.start as usize..).and_then(<[u8]>::first_chunk::<32>);
+    match chunk {
+        Some(chunk) if span.len <= 32 => {
+            let end = out.len().wrapping_add(span.len as usize);
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(span.of(bytes)),
+    }
+}
+
+/// Writes a request id, which is 32 bytes where the gateway made it.
+#[inline(always)]
+pub(crate) fn id(out: &mut Vec<u8>, id: &[u8]) {
+    match <&[u8; 32]>::try_from(id) {
+        Ok(own) => out.extend_from_slice(own),
+        Err(_) => out.extend_from_slice(id),
+    }
 }
 
 /// Each octet in decimal with a dot behind it, and how long that is.
