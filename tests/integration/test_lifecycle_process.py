@@ -113,8 +113,10 @@ def test_drain_finishes_what_is_in_flight(origin: Origin) -> None:
             busy.send(get(b"/slow"))
             origin.wait_heads(2)
             gateway.terminate()
-            assert idle.closed(3), "an idle connection goes at once"
             wait_for(lambda: _refuses(gateway.address), "the listener to close")
+            last = idle.exchange(get(b"/canary"))
+            assert last.status == 200 and last.says_close, "an idle connection is answered once more"
+            assert idle.closed()
             go.set()
             answer = busy.final()
             assert (answer.status, answer.body) == (200, b"GET /slow 0")

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
@@ -117,9 +117,11 @@ fn accept_batch(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: &Socket, b
         if rate > 0 && !listener.closing() && !bucket.take(worker.deadlines.now(), rate) {
             return Turn::Wait;
         }
-        let accepted = socket.try_call(Readiness::Read, |fd| {
-            Ok(rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
-        });
+        let accept =
+            |fd: BorrowedFd<'_>| Ok(rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
+        // At the end only the kernel knows whether somebody still waits.
+        let accepted =
+            if listener.closing() { socket.call_now(accept) } else { socket.try_call(Readiness::Read, accept) };
         match accepted {
             Ok((fd, address)) => {
                 let peer = address.and_then(|address| SocketAddr::try_from(address).ok());

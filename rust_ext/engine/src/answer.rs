@@ -100,14 +100,15 @@ pub(crate) async fn drain(conn: &mut Conn, mut body: Reader) -> After {
         {
             let mut scratch = worker.scratch.borrow_mut();
             let Ok(taken) = body.take(&input, &mut scratch.ranges) else { return After::Linger };
+            let used = taken.used as u64;
+            if used > left {
+                return After::Linger;
+            }
+            left -= used;
             if taken.ended {
                 input.drain(..taken.used);
                 conn.pending = input;
                 return After::Next;
-            }
-            left = left.saturating_sub(taken.used as u64);
-            if left == 0 {
-                return After::Linger;
             }
             input.clear();
             match conn.stream.try_read(&mut scratch.read) {

@@ -64,6 +64,13 @@ impl Deadlines {
         Slot { index, deadlines: self.clone() }
     }
 
+    /// Slots that somebody holds.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn in_use(&self) -> usize {
+        let table = self.table.borrow();
+        table.due.len() - table.free.len()
+    }
+
     /// Moves the clock and wakes whoever's time has passed.
     pub(crate) fn sweep(&self, now: Tick) {
         self.now.set(now.max(1));

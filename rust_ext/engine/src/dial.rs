@@ -22,7 +22,7 @@ pub(crate) enum Dialer {
     #[default]
     Kernel,
     /// In-memory pairs, made by the test.
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(feature = "simulation")]
     Memory(crate::simulation::Dial),
 }
 
@@ -31,7 +31,7 @@ impl Dialer {
     pub(crate) async fn open(&self, target: &Arc<Target>, limit: Duration) -> Result<Stream, FaultKind> {
         match self {
             Self::Kernel => open_socket(target, limit).await,
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(dial) => dial.open(target).await,
         }
     }

@@ -6,13 +6,14 @@ use std::task::Poll;
 use fastgate_core::filter::Content;
 use fastgate_core::route::Captures;
 
+use crate::about::About;
 use crate::answer::{self, What};
 use crate::connection::{After, Conn};
 use crate::deadlines::Tick;
+use crate::direct;
 use crate::fault::{Fault, FaultKind};
 use crate::head::Head;
 use crate::host::{Decision, HookAnswer, HookJob, HookWork, ReplyTo};
-use crate::lifecycle::{self, About};
 use crate::live::Route;
 use crate::worker::Worker;
 
@@ -61,7 +62,7 @@ pub(crate) async fn run(
 
 /// Gives a hook's own answer.
 pub(crate) async fn answer(conn: &mut Conn, head: &Head, about: &About, early: &HookAnswer) -> After {
-    let unread = lifecycle::leave_body(conn, head);
+    let unread = direct::leave_body(conn, head);
     let fields: Vec<_> = early
         .fields
         .iter()

@@ -3,6 +3,7 @@
 //! It uses `fastgate-core` for everything that can be decided without I/O and reaches Python only through
 //! [`host::Host`]. `lifecycle.rs` is the place to begin reading.
 
+mod about;
 mod accept;
 mod adopt;
 mod answer;
@@ -14,9 +15,11 @@ mod date;
 mod deadlines;
 mod descriptors;
 mod dial;
+mod direct;
 mod dns;
 mod engine;
 mod exchange;
+mod failure;
 mod fault;
 mod head;
 mod hooks;
@@ -26,9 +29,11 @@ mod listen;
 mod live;
 mod log;
 mod metrics;
+#[cfg(feature = "planted")]
+mod planted;
 mod pool;
 mod rt;
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(feature = "simulation")]
 pub mod simulation;
 mod sync;
 mod sys;

@@ -4,23 +4,25 @@
 //! Phase 1, accept, is `accept.rs`: who may connect is decided before a byte is read.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use fastgate_core::balance::round_robin;
-use fastgate_core::filter::{self, Client, Content, Edit, Outgoing};
-use fastgate_core::http1::{Framing, Method, Version, websocket_accept, write};
+use fastgate_core::filter::{self, Edit, Outgoing};
+use fastgate_core::http1::{Framing, websocket_accept};
 use fastgate_core::route::{Captures, Fields, Found, Lookup};
 use fastgate_core::snapshot::HostPolicy;
 
-use crate::answer::{self, To, Unread, What};
+use crate::about::About;
+use crate::answer::{self, Unread};
 use crate::connection::{After, Conn};
 use crate::deadlines::ticks;
+use crate::direct::direct;
 use crate::exchange::body::Reader;
 use crate::exchange::tunnel::Tunnel;
 use crate::exchange::{Exchange, Facts, Outcome, Upgrade};
-use crate::fault::{Fault, FaultKind};
-use crate::head::{self, Head, NoHead};
+use crate::failure::{Ending, Failure, fail, refuse};
+use crate::fault::FaultKind;
+use crate::head::{self, Head};
 use crate::hooks;
 use crate::live::{Action, Listener, Live, Proxy, Route};
 use crate::pool::{Pool, Upstream};
@@ -189,6 +191,8 @@ async fn exchange(
         Err(fault) => {
             let answered = exchange.answered;
             let (up, body) = exchange.into_parts();
+            #[cfg(feature = "planted")]
+            let up = up.leak_count(fault.kind);
             drop(up);
             let unread = match body {
                 Reader::Done => Unread::Nothing,
@@ -196,75 +200,6 @@ async fn exchange(
                 body => Unread::Body(body),
             };
             Err(Failure { fault, answered, unread: Some(unread), allow: None })
-        }
-    }
-}
-
-/// What every later phase needs to know of a request; small and free of borrows, so that it lives across waits.
-#[derive(Debug)]
-pub(crate) struct About {
-    pub(crate) version: Version,
-    pub(crate) method: Method,
-    pub(crate) keep_alive: bool,
-    pub(crate) request_id: RequestId,
-    pub(crate) client: Client,
-    pub(crate) peer: Option<IpAddr>,
-}
-
-impl About {
-    fn new(conn: &Conn, head: &Head, listener: &Listener) -> Self {
-        let worker = &conn.worker;
-        let scratch = worker.scratch.borrow();
-        let (request, bytes) = (head.request(), head.bytes(&scratch.read));
-        let mut buffer = [0; 32];
-        Self {
-            version: request.version(),
-            method: request.method(),
-            keep_alive: request.keep_alive(),
-            request_id: RequestId::new(filter::request_id(request, bytes, worker.random_wide(), &mut buffer)),
-            client: filter::client_address(request, bytes, conn.peer, &listener.rules),
-            peer: conn.peer,
-        }
-    }
-
-    /// What an answer of the gateway's own needs.
-    pub(crate) fn to(&self, unread: Unread) -> To<'_> {
-        To {
-            version: self.version,
-            head_only: self.method == Method::Head,
-            keep_alive: self.keep_alive,
-            request_id: self.request_id.as_bytes(),
-            unread,
-        }
-    }
-}
-
-/// A request's id: the usual 32 digits in place, a client's longer one in a box.
-#[derive(Debug)]
-pub(crate) enum RequestId {
-    /// Up to 32 bytes.
-    Short([u8; 32], u8),
-    /// More.
-    Long(Box<[u8]>),
-}
-
-impl RequestId {
-    fn new(id: &[u8]) -> Self {
-        let mut short = [0; 32];
-        match (short.get_mut(..id.len()), u8::try_from(id.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(id);
-                Self::Short(short, len)
-            }
-            _ => Self::Long(id.into()),
-        }
-    }
-
-    /// Its bytes.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(bytes, len) => &bytes[..usize::from(*len)],
-            Self::Long(bytes) => bytes,
         }
     }
 }
@@ -341,7 +276,8 @@ fn find<'a>(
     let lookup = Lookup {
         listener: conn.listener.index.get(),
         host: request.host(bytes),
-        path: request.path(bytes),
+        // `OPTIONS *` asks about the whole server: it goes where the root goes.
+        path: if request.is_asterisk() { b"/" } else { request.path(bytes) },
         method: request.method_bytes(bytes),
         query: request.query(bytes),
         client: about.client.ip,
@@ -407,153 +343,6 @@ fn write_head(
         hook_edits: sending.edits,
     };
     filter::write_request_head(out, request, bytes, &outgoing);
-}
-
-/// Answers that the route itself gives.
-async fn direct(
-    conn: &mut Conn,
-    head: &mut Head,
-    about: &About,
-    route: &Route,
-    captures: &Captures,
-) -> Result<After, Failure> {
-    let worker = conn.worker.clone();
-    let to = about.to(leave_body(conn, head));
-    match &route.action {
-        Action::Respond(respond) => {
-            let fields: Vec<_> = respond.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
-            let content = match &respond.body {
-                Some(body) => Content::Bytes { content_type: None, body: body.as_bytes() },
-                None if respond.status >= 400 => Content::Problem,
-                None => Content::Bytes { content_type: None, body: &[] },
-            };
-            let what = What { status: respond.status, detail: "", fields: &fields, content };
-            Ok(answer::give(conn, to, what).await)
-        }
-        Action::Redirect { status, to: redirector } => {
-            let mut location = Vec::new();
-            {
-                let scratch = worker.scratch.borrow();
-                let (request, bytes) = (head.request(), head.bytes(&scratch.read));
-                let rendered = redirector.location(
-                    &mut location,
-                    request.authority(bytes),
-                    request.raw_path(bytes),
-                    request.query(bytes),
-                    request.path(bytes),
-                    captures,
-                );
-                rendered.map_err(|_| Failure::from(FaultKind::BadRewrite))?;
-            }
-            let fields = [("Location", location.as_slice())];
-            let content = Content::Bytes { content_type: None, body: &[] };
-            Ok(answer::give(conn, to, What { status: *status, detail: "", fields: &fields, content }).await)
-        }
-        Action::Proxy(_) => Err(FaultKind::NoRoute.into()),
-    }
-}
-
-/// Leaves what came behind the head to whoever reads the connection next.
-pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
-    let scratch = conn.worker.scratch.borrow();
-    let (body, framing) = head.body(&scratch.read);
-    conn.pending.extend_from_slice(body);
-    match Reader::from(framing) {
-        Reader::Done => Unread::Nothing,
-        // The client waits for a 100 that will not come: it may send the body or not (RFC 9110 §10.1.1).
-        _ if head.request().expect_continue() && conn.pending.is_empty() => Unread::Unknown,
-        body => Unread::Body(body),
-    }
-}
-
-/// A request that could not be served.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    fault: Fault,
-    /// The answer's head is out: nothing better than an abrupt end can tell the client.
-    answered: bool,
-    /// What of the body was not read; `None`: nothing was touched yet.
-    unread: Option<Unread>,
-    allow: Option<String>,
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        // A hook that did not come back keeps the head: where the body begins, nobody knows.
-        let unread = (fault.kind == FaultKind::HookTimeout).then_some(Unread::Unknown);
-        Self { fault, answered: false, unread, allow: None }
-    }
-}
-
-impl From<FaultKind> for Failure {
-    fn from(kind: FaultKind) -> Self {
-        Fault::from(kind).into()
-    }
-}
-
-/// Counts and logs a failure, and answers it where an answer can still be given.
-async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Failure) -> After {
-    let worker = conn.worker.clone();
-    let kind = failure.fault.kind;
-    worker.metrics().fault(kind);
-    if let Some(reason) = failure.fault.reason {
-        worker.metrics().refuse(reason);
-    }
-    worker.log_fault(kind, failure.fault.reason, about.request_id.as_bytes());
-    if failure.answered || kind.status() == 0 {
-        return After::Close;
-    }
-    let unread = failure.unread.unwrap_or_else(|| leave_body(conn, &head));
-    let (status, detail) = match (kind, failure.fault.reason) {
-        (FaultKind::BadBody, Some(reason)) => (reason.status(), kind.detail()),
-        _ => (kind.status(), kind.detail()),
-    };
-    let allow = failure.allow.as_deref().map(|allow| [("Allow", allow.as_bytes())]);
-    let fields = allow.as_ref().map_or_else(|| answer::fault_fields(kind), |fields| fields);
-    answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await
-}
-
-/// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
-async fn refuse(conn: &mut Conn, none: NoHead) -> After {
-    let worker = conn.worker.clone();
-    let (status, detail) = match none {
-        NoHead::Gone => return After::Close,
-        NoHead::Timeout => {
-            worker.metrics().fault(FaultKind::HeaderTimeout);
-            (FaultKind::HeaderTimeout.status(), FaultKind::HeaderTimeout.detail())
-        }
-        NoHead::Refused(reason) => {
-            worker.metrics().refuse(reason);
-            worker.log_refused(reason, conn.peer);
-            (reason.status(), reason.name())
-        }
-    };
-    let mut request_id = [0; 32];
-    write::hex32(worker.random_wide(), &mut request_id);
-    let to = To {
-        version: Version::Http11,
-        head_only: false,
-        keep_alive: false,
-        request_id: &request_id,
-        unread: Unread::Unknown,
-    };
-    answer::give(conn, to, What { status, detail, fields: &[], content: Content::Problem }).await
-}
-
-/// Counts a request's end exactly once, whatever happens to it.
-struct Ending<'a>(&'a Worker);
-
-impl<'a> Ending<'a> {
-    fn begin(worker: &'a Worker) -> Self {
-        worker.metrics().requests.add(1);
-        Self(worker)
-    }
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.metrics().finished.add(1);
-    }
 }
 
 /// Bytes of the future of one request, for the test that pins it.

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -47,7 +48,10 @@ impl Bind {
 ///
 /// SO_REUSEPORT alone would silently share the port with a stale process of the same user, so it is bound once without.
 pub(crate) fn settle(bind: &Bind) -> io::Result<(Bind, Option<OwnedFd>)> {
-    let Bind::Tcp(address) = bind else { return Ok((bind.clone(), None)) };
+    let address = match bind {
+        Bind::Tcp(address) => address,
+        Bind::Unix(path) => return check_path(path).map(|()| (bind.clone(), None)),
+    };
     if address.port() != 0 {
         drop(tcp(*address, false)?);
         return Ok((bind.clone(), None));
@@ -78,19 +82,28 @@ fn tcp(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-fn unix(path: &PathBuf) -> io::Result<OwnedFd> {
+fn unix(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let new = || rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
     let address = SocketAddrUnix::new(path)?;
-    // A file that nobody listens on is left over from an earlier run.
-    if std::fs::symlink_metadata(path).is_ok()
-        && rustix::net::connect(new()?, &address) == Err(rustix::io::Errno::CONNREFUSED)
-    {
+    check_path(path)?;
+    // A socket that nobody listens on is left over from an earlier run.
+    if path.exists() && rustix::net::connect(new()?, &address) == Err(rustix::io::Errno::CONNREFUSED) {
         std::fs::remove_file(path)?;
     }
     let fd = new()?;
     rustix::net::bind(&fd, &address)?;
     Ok(fd)
+}
+
+/// Anything but a socket is somebody's file and stays.
+fn check_path(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path is taken by something that is not a socket"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the file of a Unix listener that has closed.

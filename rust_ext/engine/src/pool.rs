@@ -191,6 +191,17 @@ impl Upstream {
     }
 }
 
+#[cfg(feature = "planted")]
+impl Upstream {
+    /// A planted fault: when the client left, the count stays.
+    pub(crate) fn leak_count(mut self, kind: FaultKind) -> Self {
+        if kind == FaultKind::ClientGone && crate::planted::is(crate::planted::Fault::LeakedCount) {
+            std::mem::forget(self.held.take().map(|(_, reservation)| reservation));
+        }
+        self
+    }
+}
+
 impl Drop for Upstream {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {

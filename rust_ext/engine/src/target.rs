@@ -59,6 +59,12 @@ impl Target {
         Some(Reservation(self.clone()))
     }
 
+    /// Connections open now.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Relaxed)
+    }
+
     /// The addresses to try, the first one rotating; waits for the first look-up of a name.
     pub(crate) fn poll_addresses(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<SocketAddr>>> {
         let mut resolution = self.resolution.lock().unwrap_or_else(PoisonError::into_inner);

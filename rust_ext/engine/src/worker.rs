@@ -268,6 +268,12 @@ impl Hooks {
         Poll::Pending
     }
 
+    /// Requests that wait.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     /// Gives the place up.
     pub(crate) fn forget(&self, ticket: u64) {
         self.waiting.borrow_mut().remove(&ticket);

@@ -195,6 +195,10 @@ fn write_pieces(stream: &Stream, pieces: &[IoSlice<'_>], tail: &mut Vec<u8>) -> 
         } else {
             tail.extend_from_slice(&piece[skip..]);
             skip = 0;
+            #[cfg(feature = "planted")]
+            if crate::planted::is(crate::planted::Fault::CutTail) {
+                break;
+            }
         }
     }
     Ok(sent)

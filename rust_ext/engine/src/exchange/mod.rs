@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 
 use fastgate_core::http1::{Method, ReservedNames, Response, Version};
 
+use crate::about::RequestId;
 use crate::buffers::Scratch;
 use crate::connection::Conn;
 use crate::deadlines::{Tick, ticks};
 use crate::fault::{Fault, FaultKind};
 use crate::head::Head;
-use crate::lifecycle::RequestId;
 use crate::live::{Proxy, Route};
 use crate::pool::Upstream;
 use crate::rt::Timer;
@@ -194,6 +194,13 @@ impl<'a> Exchange<'a> {
                 break;
             }
         }
+        #[cfg(feature = "simulation")]
+        crate::simulation::note(crate::simulation::Held {
+            to_client_over: self.to_client.len().saturating_sub(self.facts.proxy.held_bytes),
+            to_upstream_over: self.to_upstream.len().saturating_sub(self.facts.proxy.held_bytes),
+            partial: self.partial.len(),
+            pending: self.conn.pending.len(),
+        });
         if self.conn.deadline.expired() {
             self.judge_deadline()?;
         }
@@ -203,6 +210,10 @@ impl<'a> Exchange<'a> {
 
     fn finish(&mut self) -> Outcome {
         let sent = self.request_over && self.request.is_done() && !self.broken && self.to_upstream.is_empty();
+        #[cfg(feature = "planted")]
+        if crate::planted::is(crate::planted::Fault::UncleanReuse) {
+            self.extra = false;
+        }
         Outcome::Done { keep_alive: self.keep_alive, clean: sent && self.up_keep_alive && !self.extra }
     }
 
@@ -224,8 +235,10 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(())) => match body::flush(self.up.stream(), &mut self.to_upstream) {
                     Ok(n) => {
-                        moved = n > 0;
-                        self.progressed();
+                        moved = true;
+                        if n > 0 {
+                            self.progressed();
+                        }
                     }
                     Err(_) => self.upstream_broke(),
                 },
@@ -250,7 +263,8 @@ impl<'a> Exchange<'a> {
         match self.conn.stream.try_read(&mut read[..room]) {
             Ok(0) => Err(FaultKind::ClientGone.into()),
             Ok(n) => self.forward_request(out, ranges, &read[..n]).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(moved),
+            // The readiness was stale: asked again, it registers the wake-up.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
             Err(_) => Err(FaultKind::ClientGone.into()),
         }
     }
@@ -262,7 +276,11 @@ impl<'a> Exchange<'a> {
         ranges: &mut Vec<std::ops::Range<usize>>,
         input: &[u8],
     ) -> Result<(), Fault> {
-        let taken = self.request.take(input, ranges).map_err(Fault::client)?;
+        let taken = self.request.take(input, ranges).map_err(|reason| {
+            // A head that was not sent must not stay where the answer is written.
+            out.clear();
+            Fault::client(reason)
+        })?;
         self.body_bytes += ranges.iter().map(|range| range.len() as u64).sum::<u64>();
         if self.facts.proxy.max_body.is_some_and(|max| self.body_bytes > max) {
             out.clear();
@@ -270,6 +288,10 @@ impl<'a> Exchange<'a> {
         }
         if taken.ended && taken.used < input.len() {
             self.conn.pending.extend_from_slice(&input[taken.used..]);
+            #[cfg(feature = "planted")]
+            if taken.used > 0 && crate::planted::is(crate::planted::Fault::LostPipeline) {
+                self.conn.pending.clear();
+            }
         }
         let before = if taken.ended { std::mem::replace(&mut self.request, Reader::Done) } else { Reader::Done };
         if self.broken {
@@ -326,15 +348,15 @@ impl<'a> Exchange<'a> {
         let room = PIPELINED_BYTES - self.conn.pending.len();
         match self.conn.stream.try_read(&mut scratch.read[..room]) {
             Ok(0) if self.facts.proxy.half_close_keep => {
+                // What it has pipelined is answered; then the next read finds the end again.
                 self.client_watched = false;
-                self.keep_alive = false;
                 Ok(false)
             }
             Ok(n) if n > 0 => {
                 self.conn.pending.extend_from_slice(&scratch.read[..n]);
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
             _ => Err(FaultKind::ClientGone.into()),
         }
     }

@@ -36,8 +36,10 @@ impl Exchange<'_> {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(())) => match body::flush(&self.conn.stream, &mut self.to_client) {
                     Ok(n) => {
-                        moved = n > 0;
-                        self.progressed();
+                        moved = true;
+                        if n > 0 {
+                            self.progressed();
+                        }
                     }
                     Err(_) => return Err(FaultKind::ClientGone.into()),
                 },
@@ -72,7 +74,7 @@ impl Exchange<'_> {
                 }
                 done?;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(moved),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             Err(_) => {
                 drop(scratch);
                 self.upstream_ended(true)?;
@@ -83,6 +85,10 @@ impl Exchange<'_> {
 
     /// The upstream closed or reset its side.
     fn upstream_ended(&mut self, reset: bool) -> Result<(), Fault> {
+        #[cfg(feature = "planted")]
+        if matches!(self.answer, Answer::Head) && crate::planted::is(crate::planted::Fault::LateRetry) {
+            return Err(Fault::retryable(FaultKind::UpstreamClosed));
+        }
         match &self.answer {
             Answer::Head if self.partial.is_empty() && self.interim == 0 => {
                 Err(Fault::retryable(FaultKind::UpstreamClosed))

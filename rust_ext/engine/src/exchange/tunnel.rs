@@ -47,7 +47,9 @@ impl Way {
             if to.poll_ready(cx, Readiness::Write)?.is_pending() {
                 return Ok(false);
             }
-            moved = body::flush(to, &mut self.tail)? > 0;
+            // A stale readiness counts as a move: asked again, it registers the wake-up.
+            body::flush(to, &mut self.tail)?;
+            moved = true;
             if !self.tail.is_empty() {
                 return Ok(moved);
             }
@@ -74,7 +76,7 @@ impl Way {
                 };
                 self.tail.extend_from_slice(&scratch.read[sent..n]);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(moved),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
         Ok(true)

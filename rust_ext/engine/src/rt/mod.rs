@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use inbox::Inbox;
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(feature = "simulation")]
 pub(crate) use socket::read_would_block;
 pub(crate) use socket::{Readiness, Socket};
 
@@ -70,7 +70,7 @@ pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::
 }
 
 /// A runtime whose clock moves only when everything waits, for the simulation.
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(feature = "simulation")]
 pub(crate) fn block_on_paused<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -80,8 +80,8 @@ pub(crate) fn block_on_paused<F: Future>(future: F) -> F::Output {
     runtime.block_on(future)
 }
 
-/// Lets every other ready task run once.
-#[cfg(any(test, feature = "simulation"))]
-pub(crate) async fn yield_now() {
-    tokio::task::yield_now().await;
+/// Tasks of the current runtime that have not ended.
+#[cfg(feature = "simulation")]
+pub(crate) fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }

@@ -92,6 +92,16 @@ impl Socket {
         self.0.try_io(interest, |fd| call(fd.as_fd()))
     }
 
+    /// Runs one call on the descriptor whatever is remembered of its readiness.
+    pub(crate) fn call_now<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+        call(self.0.get_ref().as_fd())
+    }
+
+    /// Makes closing send a reset, so that the peer cannot take what it has for everything.
+    pub(crate) fn reset_at_close(&self) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_linger(self.0.get_ref(), Some(std::time::Duration::ZERO))?)
+    }
+
     /// Ends our direction of the stream.
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(self.0.get_ref(), rustix::net::Shutdown::Write)?)

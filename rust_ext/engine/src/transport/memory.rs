@@ -1,6 +1,6 @@
 //! An in-memory pair of transports, for the simulation: the test decides what passes, how much of it and when.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -38,6 +38,27 @@ type Shared = Rc<RefCell<Pipe>>;
 pub struct End {
     incoming: Shared,
     outgoing: Shared,
+    /// Dropping it breaks the connection instead of ending it.
+    abrupt: Cell<bool>,
+}
+
+impl End {
+    fn new(incoming: Shared, outgoing: Shared) -> Self {
+        Self { incoming, outgoing, abrupt: Cell::new(false) }
+    }
+}
+
+/// What an end finds when it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Got {
+    /// That many bytes.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// The other end will send no more.
+    End,
+    /// The connection broke.
+    Reset,
 }
 
 /// A connected pair; each direction holds at most `capacity` bytes.
@@ -54,7 +75,7 @@ pub fn pair(capacity: usize) -> (End, End) {
         }))
     };
     let (one, other) = (pipe(), pipe());
-    (End { incoming: one.clone(), outgoing: other.clone() }, End { incoming: other, outgoing: one })
+    (End::new(one.clone(), other.clone()), End::new(other, one))
 }
 
 impl End {
@@ -73,12 +94,65 @@ impl End {
     pub fn unread(&self) -> usize {
         self.outgoing.borrow().bytes.len()
     }
+
+    /// Bytes that wait to be read here.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.incoming.borrow().bytes.len()
+    }
+
+    /// Bytes that a write takes at once.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let pipe = self.outgoing.borrow();
+        pipe.capacity - pipe.bytes.len()
+    }
+
+    /// Whether the other end was dropped, or the connection reset.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.outgoing.borrow().reset
+    }
+
+    /// Reads at most `most` bytes behind what `into` holds.
+    pub fn take(&self, into: &mut Vec<u8>, most: usize) -> Got {
+        let start = into.len();
+        into.resize(start + most.min(self.waiting()).max(1), 0);
+        let got = self.try_read(&mut into[start..]);
+        into.truncate(start + *got.as_ref().unwrap_or(&0));
+        match got {
+            Ok(0) => Got::End,
+            Ok(n) => Got::Bytes(n),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Got::Nothing,
+            Err(_) => Got::Reset,
+        }
+    }
+
+    /// Writes what fits; `None` when nobody will read it.
+    pub fn put(&self, bytes: &[u8]) -> Option<usize> {
+        match self.try_writev(&[IoSlice::new(bytes)]) {
+            Ok(n) => Some(n),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Ends our direction.
+    pub fn finish(&self) {
+        let mut pipe = self.outgoing.borrow_mut();
+        pipe.ended = true;
+        pipe.wake();
+    }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
         let mut outgoing = self.outgoing.borrow_mut();
-        outgoing.ended = true;
+        if self.abrupt.get() {
+            outgoing.reset = true;
+        } else {
+            outgoing.ended = true;
+        }
         outgoing.wake();
         drop(outgoing);
         let mut incoming = self.incoming.borrow_mut();
@@ -129,9 +203,11 @@ impl Transport for End {
             };
         }
         let n = pipe.bytes.len().min(buf.len());
-        for (to, from) in buf.iter_mut().zip(pipe.bytes.drain(..n)) {
-            *to = from;
-        }
+        let (front, back) = pipe.bytes.as_slices();
+        let first = front.len().min(n);
+        buf[..first].copy_from_slice(&front[..first]);
+        buf[first..n].copy_from_slice(&back[..n - first]);
+        pipe.bytes.drain(..n);
         if let Some(writer) = pipe.writer.take() {
             writer.wake();
         }
@@ -160,9 +236,11 @@ impl Transport for End {
     }
 
     fn shutdown(&self) -> io::Result<()> {
-        let mut pipe = self.outgoing.borrow_mut();
-        pipe.ended = true;
-        pipe.wake();
+        self.finish();
         Ok(())
+    }
+
+    fn reset_at_close(&self) {
+        self.abrupt.set(true);
     }
 }

@@ -3,7 +3,7 @@
 //! A transport is polled for readiness, then tried: no call waits, no call owns a buffer. TLS joins here as a third
 //! kind over the worker's buffers (`docs/decisions/0010`).
 
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(feature = "simulation")]
 pub(crate) mod memory;
 
 use std::io::{self, IoSlice};
@@ -24,6 +24,8 @@ pub(crate) trait Transport {
     fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Ends our direction.
     fn shutdown(&self) -> io::Result<()>;
+    /// Makes the close that follows an abrupt one: what was sent is not everything.
+    fn reset_at_close(&self);
 }
 
 /// A connection's carrier, chosen when it is opened and matched statically from then on.
@@ -32,7 +34,7 @@ pub(crate) enum Stream {
     /// A TCP or Unix stream.
     Socket(Socket),
     /// One end of an in-memory pair.
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(feature = "simulation")]
     Memory(memory::End),
 }
 
@@ -41,7 +43,7 @@ impl Transport for Stream {
     fn poll_ready(&self, cx: &mut Context<'_>, way: Readiness) -> Poll<io::Result<()>> {
         match self {
             Self::Socket(socket) => socket.poll_ready(cx, way),
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(end) => end.poll_ready(cx, way),
         }
     }
@@ -50,7 +52,7 @@ impl Transport for Stream {
     fn is_readable(&self) -> bool {
         match self {
             Self::Socket(socket) => socket.is_readable(),
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(end) => end.is_readable(),
         }
     }
@@ -59,7 +61,7 @@ impl Transport for Stream {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => socket.try_read(buf),
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(end) => end.try_read(buf),
         }
     }
@@ -68,15 +70,24 @@ impl Transport for Stream {
     fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => socket.try_writev(pieces),
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(end) => end.try_writev(pieces),
+        }
+    }
+
+    fn reset_at_close(&self) {
+        match self {
+            // A socket that cannot be told is closed all the same.
+            Self::Socket(socket) => drop(socket.reset_at_close()),
+            #[cfg(feature = "simulation")]
+            Self::Memory(end) => end.reset_at_close(),
         }
     }
 
     fn shutdown(&self) -> io::Result<()> {
         match self {
             Self::Socket(socket) => socket.shutdown(),
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(feature = "simulation")]
             Self::Memory(end) => end.shutdown(),
         }
     }

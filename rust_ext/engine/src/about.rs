@@ -1,0 +1,81 @@
+//! What outlives a request's head: the few facts that later phases and answers need.
+
+use std::net::IpAddr;
+
+use fastgate_core::filter::{self, Client};
+use fastgate_core::http1::{Method, Version};
+
+use crate::answer::{To, Unread};
+use crate::connection::Conn;
+use crate::head::Head;
+use crate::live::Listener;
+
+/// What every later phase needs to know of a request; small and free of borrows, so that it lives across waits.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) version: Version,
+    pub(crate) method: Method,
+    pub(crate) keep_alive: bool,
+    pub(crate) request_id: RequestId,
+    pub(crate) client: Client,
+    pub(crate) peer: Option<IpAddr>,
+}
+
+impl About {
+    /// Of a head that was just read: the client's address and the request's id are settled here, once.
+    pub(crate) fn new(conn: &Conn, head: &Head, listener: &Listener) -> Self {
+        let worker = &conn.worker;
+        let scratch = worker.scratch.borrow();
+        let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+        let mut buffer = [0; 32];
+        Self {
+            version: request.version(),
+            method: request.method(),
+            keep_alive: request.keep_alive(),
+            request_id: RequestId::new(filter::request_id(request, bytes, worker.random_wide(), &mut buffer)),
+            client: filter::client_address(request, bytes, conn.peer, &listener.rules),
+            peer: conn.peer,
+        }
+    }
+
+    /// What an answer of the gateway's own needs.
+    pub(crate) fn to(&self, unread: Unread) -> To<'_> {
+        To {
+            version: self.version,
+            head_only: self.method == Method::Head,
+            keep_alive: self.keep_alive,
+            request_id: self.request_id.as_bytes(),
+            unread,
+        }
+    }
+}
+
+/// A request's id: the usual 32 digits in place, a client's longer one in a box.
+#[derive(Debug)]
+pub(crate) enum RequestId {
+    /// Up to 32 bytes.
+    Short([u8; 32], u8),
+    /// More.
+    Long(Box<[u8]>),
+}
+
+impl RequestId {
+    fn new(id: &[u8]) -> Self {
+        let mut short = [0; 32];
+        match (short.get_mut(..id.len()), u8::try_from(id.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(id);
+                Self::Short(short, len)
+            }
+            _ => Self::Long(id.into()),
+        }
+    }
+
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, len) => &bytes[..usize::from(*len)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}

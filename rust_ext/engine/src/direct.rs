@@ -1,0 +1,70 @@
+//! Answers that need no upstream: a route's own, and what becomes of a body that nobody asked for.
+
+use fastgate_core::filter::Content;
+use fastgate_core::route::Captures;
+
+use crate::about::About;
+use crate::answer::{self, Unread, What};
+use crate::connection::{After, Conn};
+use crate::exchange::body::Reader;
+use crate::failure::Failure;
+use crate::fault::FaultKind;
+use crate::head::Head;
+use crate::live::{Action, Route};
+
+/// Answers that the route itself gives.
+pub(crate) async fn direct(
+    conn: &mut Conn,
+    head: &mut Head,
+    about: &About,
+    route: &Route,
+    captures: &Captures,
+) -> Result<After, Failure> {
+    let worker = conn.worker.clone();
+    let to = about.to(leave_body(conn, head));
+    match &route.action {
+        Action::Respond(respond) => {
+            let fields: Vec<_> = respond.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+            let content = match &respond.body {
+                Some(body) => Content::Bytes { content_type: None, body: body.as_bytes() },
+                None if respond.status >= 400 => Content::Problem,
+                None => Content::Bytes { content_type: None, body: &[] },
+            };
+            let what = What { status: respond.status, detail: "", fields: &fields, content };
+            Ok(answer::give(conn, to, what).await)
+        }
+        Action::Redirect { status, to: redirector } => {
+            let mut location = Vec::new();
+            {
+                let scratch = worker.scratch.borrow();
+                let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+                let rendered = redirector.location(
+                    &mut location,
+                    request.authority(bytes),
+                    request.raw_path(bytes),
+                    request.query(bytes),
+                    request.path(bytes),
+                    captures,
+                );
+                rendered.map_err(|_| Failure::from(FaultKind::BadRewrite))?;
+            }
+            let fields = [("Location", location.as_slice())];
+            let content = Content::Bytes { content_type: None, body: &[] };
+            Ok(answer::give(conn, to, What { status: *status, detail: "", fields: &fields, content }).await)
+        }
+        Action::Proxy(_) => Err(FaultKind::NoRoute.into()),
+    }
+}
+
+/// Leaves what came behind the head to whoever reads the connection next.
+pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
+    let scratch = conn.worker.scratch.borrow();
+    let (body, framing) = head.body(&scratch.read);
+    conn.pending.extend_from_slice(body);
+    match Reader::from(framing) {
+        Reader::Done => Unread::Nothing,
+        // The client waits for a 100 that will not come: it may send the body or not (RFC 9110 §10.1.1).
+        _ if head.request().expect_continue() && conn.pending.is_empty() => Unread::Unknown,
+        body => Unread::Body(body),
+    }
+}

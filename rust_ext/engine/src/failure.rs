@@ -1,0 +1,106 @@
+//! Requests that cannot be served: counted, logged and answered in one place.
+
+use fastgate_core::filter::Content;
+use fastgate_core::http1::{Version, write};
+
+use crate::about::About;
+use crate::answer::{self, To, Unread, What};
+use crate::connection::{After, Conn};
+use crate::direct;
+use crate::fault::{Fault, FaultKind};
+use crate::head::{Head, NoHead};
+use crate::transport::Transport;
+use crate::worker::Worker;
+
+/// A request that could not be served.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    /// The answer's head is out: nothing better than an abrupt end can tell the client.
+    pub(crate) answered: bool,
+    /// What of the body was not read; `None`: nothing was touched yet.
+    pub(crate) unread: Option<Unread>,
+    /// The methods that the resource knows, for a 405.
+    pub(crate) allow: Option<String>,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        // A hook that did not come back keeps the head: where the body begins, nobody knows.
+        let unread = (fault.kind == FaultKind::HookTimeout).then_some(Unread::Unknown);
+        Self { fault, answered: false, unread, allow: None }
+    }
+}
+
+impl From<FaultKind> for Failure {
+    fn from(kind: FaultKind) -> Self {
+        Fault::from(kind).into()
+    }
+}
+
+/// Counts and logs a failure, and answers it where an answer can still be given.
+pub(crate) async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Failure) -> After {
+    let worker = conn.worker.clone();
+    let kind = failure.fault.kind;
+    worker.metrics().fault(kind);
+    if let Some(reason) = failure.fault.reason {
+        worker.metrics().refuse(reason);
+    }
+    worker.log_fault(kind, failure.fault.reason, about.request_id.as_bytes());
+    if failure.answered || kind.status() == 0 {
+        conn.stream.reset_at_close();
+        return After::Close;
+    }
+    let unread = failure.unread.unwrap_or_else(|| direct::leave_body(conn, &head));
+    let (status, detail) = match (kind, failure.fault.reason) {
+        (FaultKind::BadBody, Some(reason)) => (reason.status(), kind.detail()),
+        _ => (kind.status(), kind.detail()),
+    };
+    let allow = failure.allow.as_deref().map(|allow| [("Allow", allow.as_bytes())]);
+    let fields = allow.as_ref().map_or_else(|| answer::fault_fields(kind), |fields| fields);
+    answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await
+}
+
+/// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
+pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
+    let worker = conn.worker.clone();
+    let (status, detail) = match none {
+        NoHead::Gone => return After::Close,
+        NoHead::Timeout => {
+            worker.metrics().fault(FaultKind::HeaderTimeout);
+            (FaultKind::HeaderTimeout.status(), FaultKind::HeaderTimeout.detail())
+        }
+        NoHead::Refused(reason) => {
+            worker.metrics().refuse(reason);
+            worker.log_refused(reason, conn.peer);
+            (reason.status(), reason.name())
+        }
+    };
+    let mut request_id = [0; 32];
+    write::hex32(worker.random_wide(), &mut request_id);
+    let to = To {
+        version: Version::Http11,
+        head_only: false,
+        keep_alive: false,
+        request_id: &request_id,
+        unread: Unread::Unknown,
+    };
+    answer::give(conn, to, What { status, detail, fields: &[], content: Content::Problem }).await
+}
+
+/// Counts a request's end exactly once, whatever happens to it.
+pub(crate) struct Ending<'a>(&'a Worker);
+
+impl<'a> Ending<'a> {
+    /// Counts its beginning.
+    pub(crate) fn begin(worker: &'a Worker) -> Self {
+        worker.metrics().requests.add(1);
+        Self(worker)
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.metrics().finished.add(1);
+    }
+}
