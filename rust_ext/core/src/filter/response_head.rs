@@ -118,11 +118,16 @@ pub fn write_interim_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8]) {
 }
 
 /// The status line: as received where that is what would be written, else put together.
-#[inline]
+#[inline(always)]
 fn begin(out: &mut Vec<u8>, res: &Response, bytes: &[u8]) -> Run {
-    if let Some(to) = res.verbatim_line() {
-        return Run::new(0, to);
+    match res.verbatim_line() {
+        Some(to) => Run::new(0, to),
+        None => begin_anew(out, res, bytes),
     }
+}
+
+#[inline(never)]
+fn begin_anew(out: &mut Vec<u8>, res: &Response, bytes: &[u8]) -> Run {
     out.extend_from_slice(b"HTTP/1.1 ");
     write::status(out, res.status());
     out.push(b' ');

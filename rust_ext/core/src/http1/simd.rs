@@ -142,6 +142,19 @@ pub(super) fn plain_host(chunk: &Chunk) -> [u32; 2] {
     [stops, is(v, b'.').to_bitmask()]
 }
 
+/// The low halves of the bytes of `first` and `second` as hex digits, by turns.
+#[inline(always)]
+pub(super) fn hex(first: Chunk, second: Chunk) -> (Chunk, Chunk) {
+    let digits = |nibbles: Chunk| {
+        let n = u8x16::new(nibbles) & all(0x0f);
+        // 10-15 need another 39 to become a-f.
+        let letters = n.cast_signed().simd_gt(i8x16::new([9; 16])).cast_unsigned() & all(39);
+        n + all(b'0') + letters
+    };
+    let (first, second) = (digits(first), digits(second));
+    (u8x16::unpack_low(first, second).to_array(), u8x16::unpack_high(first, second).to_array())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! Writing the parts of a message: numbers, chunks, trailers.
 
-use super::{ReservedNames, Span, Trailers};
+use super::{ReservedNames, Span, Trailers, simd};
 
 /// The last chunk and an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -50,22 +50,11 @@ pub fn status(out: &mut Vec<u8>, status: u16) {
 /// Writes 128 bits as 32 hex digits.
 #[inline]
 pub fn hex32(number: u128, buf: &mut [u8; 32]) {
-    for (slot, word) in buf.chunks_exact_mut(8).zip([number >> 96, number >> 64, number >> 32, number]) {
-        slot.copy_from_slice(&hex8(word as u32).to_be_bytes());
+    let bytes = u128::from_le_bytes(number.to_be_bytes());
+    let (low, high) = simd::hex((bytes >> 4).to_le_bytes(), bytes.to_le_bytes());
+    for (slot, digits) in buf.as_chunks_mut::<16>().0.iter_mut().zip([low, high]) {
+        *slot = digits;
     }
-}
-
-/// Eight hex digits, the first one highest: nibbles are spread to bytes, then all become digits at once.
-#[inline]
-fn hex8(number: u32) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let mut n = u64::from(number);
-    n = (n << 16 | n) & 0x0000_ffff_0000_ffff;
-    n = (n << 8 | n) & 0x00ff_00ff_00ff_00ff;
-    n = (n << 4 | n) & 0x0f0f_0f0f_0f0f_0f0f;
-    // 10-15 need another 39 to become a-f.
-    let letters = n.wrapping_add(ONES * 6) >> 4 & ONES;
-    n.wrapping_add(ONES * 0x30).wrapping_add(letters.wrapping_mul(39))
 }
 
 /// Writes a span of a head; up to 32 bytes with no call, all at once, then what is too much goes.
