@@ -188,7 +188,6 @@ impl Client {
         if tag != plan.tag {
             return self.wrong(&format!("the answer of {mark}"));
         }
-        let late = book.age_ms(plan) >= SHORTEST_MS;
         let entry = book.of(plan);
         let seen = attempt.parse().ok().and_then(|attempt: usize| entry.seen.get(attempt));
         let Some(seen) = seen else { return self.wrong(&format!("an answer {mark} that no origin gave")) };
@@ -196,9 +195,7 @@ impl Client {
             return self.wrong(&format!("status {status} instead of {}", seen.reply.status));
         }
         let due = &seen.reply.body;
-        // A close-delimited answer that broke ends like one that did not.
-        let excuse = plan.http10 && (seen.reply.faulted || late);
-        if !due.starts_with(content) || (complete && due.len() != content.len() && !excuse) {
+        if !due.starts_with(content) || (complete && due.len() != content.len()) {
             let got = String::from_utf8_lossy(content);
             return self.wrong(&format!("{} bytes of {} due, not its own: {got:?}", content.len(), due.len()));
         }

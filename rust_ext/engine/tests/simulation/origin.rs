@@ -149,7 +149,7 @@ impl Origin {
             }
         }
         let attempt = entry.seen.len();
-        let framing = wire::framing(head, Framing::None).or_else(|e| wrong(&e))?;
+        let framing = wire::framing(head, Framing::None).map_err(|e| format!("request {tag} at its origin: {e}"))?;
         let answer = self.plan_answer(rng, &plan, attempt, head.len, framing);
         let entry = book.of(&plan);
         entry.seen.push(Seen { fresh, begun: false, reply: answer });
@@ -233,7 +233,9 @@ impl Origin {
         match rng.below(100) {
             0..12 => {
                 answer.truncate(rng.below(answer.len()));
-                then = *rng.pick(&[Then::Close, Then::Reset, Then::Silence]);
+                // Closing would be the end of an answer that ends with its connection.
+                let delimited = way != 7 || bodiless;
+                then = if delimited { *rng.pick(&[Then::Close, Then::Reset, Then::Silence]) } else { Then::Reset };
                 (reply.faulted, self.spent) = (true, Some("its answer stopped half-way"));
             }
             12..17 => {
@@ -246,7 +248,7 @@ impl Origin {
                 then = Then::Keep;
                 (reply.faulted, self.spent) = (true, Some("its answer was not valid"));
             }
-            21..26 if way != 8 || bodiless => {
+            21..26 if way != 7 || bodiless => {
                 let extra = *rng.pick(&["X", "\r\n", "HTTP/1.1 200 OK\r\nX-Answer: evil.0\r\nContent-Length: 0\r\n\r\n"]);
                 answer.extend_from_slice(extra.as_bytes());
                 whole = extra.len() + 1;
