@@ -25,6 +25,7 @@ impl Piece {
 const MAX_NAME: usize = 253;
 
 /// Judges `host [":" port]` and gives the canonical host: lower case, no port, no trailing dot, IPv6 in brackets.
+#[inline(always)]
 pub(super) fn canonical(bytes: &[u8], authority: Span, scratch: &mut Vec<u8>) -> Result<Piece, Reason> {
     let start = authority.start as usize;
     match plain(bytes, start, authority.len as usize) {

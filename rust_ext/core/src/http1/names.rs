@@ -155,7 +155,8 @@ pub(super) fn recognise_mapped(name: &[u8]) -> FieldKind {
         return FieldKind::Other;
     }
     if let Some(words) = mapped_words(name)
-        && let Some(i) = KNOWN.iter().zip(&TABLE[1..]).position(|(known, (w, _))| known.0.len() == name.len() && *w == words)
+        && let Some(i) =
+            KNOWN.iter().zip(&TABLE[1..]).position(|(known, (w, _))| known.0.len() == name.len() && *w == words)
     {
         return KNOWN[i].1;
     }

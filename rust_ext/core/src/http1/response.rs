@@ -145,7 +145,8 @@ impl Response {
             return Err(Reason::StatusLine);
         };
         if !(a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit()) || *a == b'0' {
-            return Err(Reason::StatusCode);
+            // A line that ends too early is as short as it is in a shorter input.
+            return Err(if [a, b, c].contains(&&b'\n') { Reason::StatusLine } else { Reason::StatusCode });
         }
         let digit = |b: &u8| u16::from(b & 15);
         self.status = digit(a).wrapping_mul(100).wrapping_add(digit(b).wrapping_mul(10)).wrapping_add(digit(c));

@@ -1,6 +1,7 @@
 //! Tests of the codec by attack class (the ids of the security table).
 
 mod chunked;
+mod lines;
 mod paths;
 mod properties;
 mod requests;
