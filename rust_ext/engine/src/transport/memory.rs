@@ -150,7 +150,7 @@ impl Drop for End {
         let mut outgoing = self.outgoing.borrow_mut();
         if self.abrupt.get() {
             outgoing.reset = true;
-        } else {
+        } else if !outgoing.reset {
             outgoing.ended = true;
         }
         outgoing.wake();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::plan::Plan;
+use crate::plan::{Kind, Plan};
 
 /// An origin's answer, as the client must get it.
 #[derive(Debug)]
@@ -84,8 +84,11 @@ impl Book {
         self.explained <= self.refused + self.broken
     }
 
-    /// Requests that an origin saw at least once.
+    /// Requests that an origin saw at least once, or whose body may have been refused before a byte of them was sent.
     pub fn forwarded(&self) -> u64 {
-        self.entries.values().filter(|entry| !entry.seen.is_empty()).count() as u64
+        let counts = |entry: &&Entry| {
+            !entry.seen.is_empty() || matches!(entry.plan.kind, Kind::BadBody | Kind::TooLarge)
+        };
+        self.entries.values().filter(counts).count() as u64
     }
 }

@@ -350,7 +350,7 @@ impl Sim {
         self.outcome.forwarded = forwarded;
         self.outcome.retried = retried;
         self.outcome.answers = book.answers;
-        if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong}{stats}; {book:?}")) }
+        if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong}{stats}")) }
     }
 }
 

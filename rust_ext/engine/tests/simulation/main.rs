@@ -86,7 +86,9 @@ fn number(name: &str) -> Option<u64> {
 
 /// One seed; a panic anywhere is a finding like any other.
 fn judge(seed: u64, snapshots: &[Snapshot], trace: bool) -> Result<Outcome, String> {
-    catch_unwind(AssertUnwindSafe(|| simulate(seed, snapshots, trace))).unwrap_or_else(|_| Err("a panic".to_owned()))
+    let judged = catch_unwind(AssertUnwindSafe(|| simulate(seed, snapshots, trace)));
+    let shorten = |broken: String| broken.chars().take(2_000).collect();
+    judged.unwrap_or_else(|_| Err("a panic".to_owned())).map_err(shorten)
 }
 
 #[test]

@@ -123,7 +123,7 @@ pub fn request(rng: &mut Rng, tag: String, max_body: usize) -> Plan {
     plan.kind = match route {
         "s" => Kind::Respond,
         "none" => Kind::NotFound,
-        "g" if method != "GET" => Kind::Method,
+        "g" if !matches!(method, "GET" | "HEAD") => Kind::Method,
         "w" if body.len() > max_body => Kind::TooLarge,
         _ => Kind::Proxy,
     };
