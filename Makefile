@@ -44,8 +44,11 @@ bench: .venv/package bins ## gateways side by side under load, as a table
 bench-micro: .venv/package ## the compiled parts beside their peers in the Python world
 	$(PY) -m pytest bench/micro --benchmark-enable --benchmark-only
 
-fuzz: ## replay the stored corpus against every parser
-	$(CARGO) test $(MANIFEST) --package fastgate-fuzz --locked
+fuzz: ## fuzz every parser on nightly Rust, FUZZ_SECONDS (20) each; `make test` replays the stored corpus
+	rust_ext/fuzz/fuzz.sh run
+
+fuzz-coverage: ## what the stored corpus reaches of the codec; below FUZZ_COVERAGE (95) % it fails
+	rust_ext/fuzz/fuzz.sh coverage
 
 docs: .venv/deps ## build the documentation; a broken link fails
 	$(PY) -m mkdocs build --strict
@@ -78,4 +81,4 @@ tools: # peers and probes that some tests use: optional, installed only as root
 clean: ## remove what was built
 	rm -rf build dist .venv rust_ext/target src/fastgate/*.so src/*.egg-info
 
-.PHONY: help run dev test lint bench bench-micro fuzz docs bins tools clean
+.PHONY: help run dev test lint bench bench-micro fuzz fuzz-coverage docs bins tools clean

@@ -1,5 +1,8 @@
 """Writes the hand-written seeds of the corpus, by attack class of the security design; each file is named by its SHA-1, as libFuzzer does."""
 
+# Each seed is one value on its line, however long.
+# ruff: noqa: E501
+
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +42,15 @@ LINES = [
     "X_User_Id: 1\r\nX-User-Id: 1\r\nx.user.id: 1\r\nContent_Length: 5\r\nX-Consumer-: 1\r\nx!consumer!a: 1\r\nHost!: b\r\nA_b: 1\r\n",
     "X-Forwarded-Client-Cert: a\r\nx.forwarded.for: 1\r\nSec-WebSocket-Accept: a\r\nA-Name-Much-Longer-Than-24-Bytes: 1\r\n",
     # H6
-    *(f"Host: {v}\r\n" for v in ("b", "", "a,b", "u@h", "a/b", "a:0", "a:65536", "a:080", "A.Example.:81", "[::1]:80", "[::1]x", "[::1", "[fe80::1%25e]", "é")),
+    *(f"Host: {v}\r\n" for v in ("b", "", "a,b", "u@h", "a/b", "a:0", "a:65536", "a:080", "A.Example.:81", "[::1]:80", "[::1]x", "[::1", "[fe80::1%25e]", "[\xff]", "[::1]:0", "a..b", ".a", "a.", ".", ":80", "A" * 254, "a-name.of-more.than-sixteen.bytes:8080", "a-name.of.more-than.sixteen.bytes..", "é")),
     # S11, S12, ids, tracing
     "Expect: 100-continue\r\nContent-Length: 3\r\n", "Expect: 100-Continue\r\n", "Expect: 200\r\n", "X-Request-Id: a-b_c.1\r\n", "X-Request-Id: a b\r\n",
     "X-Request-Id: a\r\nX-Request-Id: b\r\n", f"X-Request-Id: {'a' * 129}\r\n", "X-Request-Id:\r\n", "Traceparent: 00-1\r\ntracestate: a=1\r\n",
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n",
     "Connection: Upgrade\r\nUpgrade: foo/1, bar\r\n", "Connection: Upgrade\r\nUpgrade: foo/1\r\nUpgrade: bar\r\n", "Upgrade: foo/1\r\n",
+    *(f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key:{v}\r\n" for v in (" AAAAAAAAAAAAAAAAAAA+/Q==", " dGhlIHNhbXBsZSBub25jZQ=", " dGhl IHNhbXBsZSBub25jZQ==", "")),
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
     # what is unusual and fine
     "A:1\r\nB:  2 \r\nC:\t3\t\r\nD: \r\nE:\r\nContent-Type: text/plain\r\nAuthorization: Basic x\r\nOrigin: http://a\r\nDate: now\r\n",
     f"Cookie: {'; '.join(f'c{i}=v' for i in range(100))}\r\n", "A: 1\r\n" * 6, "A: 1\r\n" * 110, f"X: {'a' * 400}\r\n", "Accept-Language: a value of more than 16 bytes\r\n",
@@ -84,8 +89,8 @@ BODIES = [
 ROUTES = [
     "P /api\nT /u/{id}\nT /f/{rest:path}\nR /r/(?P<a>x?)(?P<b>.*)\nN\n? GET h /api/x\n? GET h /u/1\n? GET h /f/a/b\n? GET h /r/xy\n? GET h /",
     "P /\nS /\nX /v2\nW /q{rest}\nL /v2{rest}\n? GET h /a\n? GET h //evil\n? GET h /",
-    "P /v1\nS /v1\nS /v\nX /v2\nX /\nW /{rest}\nW {rest}\nL {rest}\nL {path}\nL /{rest}\nL https://{host}{path}\nL /x?{query}&a={path}#f\n"
-    "? GET h /v1//evil?a=b\n? GET h /v1/;x/evil\n? GET h /v1\n? GET h /%761/%C3%AF?x\n? GET h /v1/../a",
+    ("P /v1\nS /v1\nS /v\nX /v2\nX /\nW /{rest}\nW {rest}\nL {rest}\nL {path}\nL /{rest}\nL https://{host}{path}\nL /x?{query}&a={path}#f\n"
+    "? GET h /v1//evil?a=b\n? GET h /v1/;x/evil\n? GET h /v1\n? GET h /%761/%C3%AF?x\n? GET h /v1/../a"),
     "T /g/{x}/{p:path}\nW /user/{x}.json\nW /g/{p}\nW /{x}41\nL /s?q={x}\nL /{p}\nL https://{x}.example.com/{p}\nL //cdn{path}\n? GET h /g/a%20b/c\n? GET h /g/%25/x\n? GET h /g/a%26b=c/\n? GET h /g//x",
     "R /r(?P<a>\\.)x\nW /{a}\nW /.{a}/x\n? GET h /r.x\nR (?x) /a # c\n? GET h /a\nR (a\nR a{1000}{1000}\nR a)|(?:b",
     "R (?-u)/(?P<a>.)(?P<b>.*)\nW /{a}/{b}\nL /{a}/{b}\n? GET h /%C3%AF\n? GET h /evil\n? GET h //",
@@ -122,24 +127,56 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield "request_head", bytes([0]) + latin(f"{start}\r\nHost: a.example:81\r\n\r\n")
         yield "request_head", bytes([rules]) + latin(f"{start}\r\nhost: A\r\nX: 1\r\n\r\nGET")
         yield "request_head", bytes([0]) + latin(start)
-        yield "header_filter", bytes([(rules & 0x1F) | (i % 2) << 7]) + latin(f"{start}\r\nHost: a.example:81\r\nX: 1\r\n\r\n")
+        yield (
+            "header_filter",
+            bytes([(rules & 0x1F) | (i % 2) << 7]) + latin(f"{start}\r\nHost: a.example:81\r\nX: 1\r\n\r\n"),
+        )
     for i, lines in enumerate(LINES):
         for rules in {0, RULES[i % len(RULES)]}:
             host = "" if lines.startswith("Host") and i % 2 else "Host: a\r\n"
             yield "request_head", bytes([rules]) + latin(f"POST /p HTTP/1.1\r\n{host}{lines}\r\nbody")
         yield "request_head", bytes([0x08]) + latin(f"GET /p HTTP/1.0\r\n{lines}\r\n")
+        yield "request_head", bytes([RULES[i % len(RULES)]]) + latin(f"GET /p HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
         yield "response_head", bytes([0]) + latin(f"HTTP/1.1 200 OK\r\n{lines}\r\nbody")
         for knobs in (0x00, 0x30, 0x94):
             yield "header_filter", bytes([knobs]) + latin(f"GET /p?q HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
         for knobs in (0x40, 0x43, 0x46):
             yield "header_filter", bytes([knobs]) + latin(f"HTTP/1.1 200 OK\r\n{lines}\r\n")
     for i, status in enumerate(STATUSES):
-        for tail in ("\r\nContent-Length: 5\r\n\r\nhello", "\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n", ""):
+        for tail in (
+            "\r\nContent-Length: 5\r\n\r\nhello",
+            "\r\n\r\n",
+            "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            "",
+        ):
             yield "response_head", bytes([i % 2]) + latin(status + tail)
         yield "response_head", bytes([0]) + latin(f"{status}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-        yield "header_filter", bytes([0x40]) + latin(f"{status}\r\nConnection: upgrade, x\r\nUpgrade: websocket\r\nX: 1\r\nX-Request-Id: o\r\n\r\n")
+        yield (
+            "header_filter",
+            bytes([0x40])
+            + latin(f"{status}\r\nConnection: upgrade, x\r\nUpgrade: websocket\r\nX: 1\r\nX-Request-Id: o\r\n\r\n"),
+        )
         yield "header_filter", bytes([0x40 | i & 0x27]) + latin(f"{status}\r\nContent-Length: 05\r\n\r\n")
     yield "response_head", b"\0HTTP/1.1 200 OK\r\n" + b"A: 1\r\n" * 201 + b"\r\n"
+    # Beyond the limits while a line is still open, and with a line that ends too late.
+    for size in (170, 33000):
+        for line in (
+            "GET /" + "a" * size,
+            "GET / HTTP/1.1\r\nHost: a\r\nX: " + "a" * size,
+            "GET / HTTP/1.1\r\nHost: a\r\nX: \x00" + "a" * size + "\r\n",
+        ):
+            yield "request_head", bytes([0x20 if size < 1000 else 0]) + latin(line)
+    yield "request_head", b"\x20GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 128 + b"\r\n"
+    yield "request_head", b"\x20GET / HTTP/1.1\r\nHost: a\r\nX:" + b"a" * 115 + b"\r\n\r\n"
+    for line in (
+        "X: " + "a" * 66000,
+        "X: \x00" + "a" * 66000 + "\r\n",
+        "X: " + "a" * 65509 + "\r\n\r\n",
+        "X: " + "a" * 66000 + "\r\n",
+    ):
+        yield "response_head", b"\0HTTP/1.1 200 OK\r\n" + latin(line)
+    yield "response_head", b"\0HTTP/1.1 200 " + b"a" * 66000 + b"\r\n"
+    yield "chunked", b"1;" + b"a" * 255 + b"\r\nx\r\n" + (b"1;" + b"a" * 250 + b"\r\nx\r\n") * 64 + b"1;\r\n"
     for body in BODIES:
         yield "chunked", latin(body)
     for i, target in enumerate(TARGETS):
@@ -151,7 +188,16 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         fields = "Cookie: a\r\nX-A: 0\r\nAuthorization: x\r\nX-Request-Id: id\r\nDate: now\r\nContent-Length: 3\r\n"
         yield "header_filter", bytes([(i & 1) << 4]) + latin(f"{edits}\0POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
         yield "header_filter", bytes([0x40]) + latin(f"{edits}\0HTTP/1.1 200 OK\r\n{fields}\r\n")
-    for i, text in enumerate(("X-A|1|a detail|body", "Content-Type|a/b|\"\\\x01é|", "X|a\r\nb: c|d\r\ne|f", "Content-Length|5||", " |x|y|z", "Connection|close|a|b")):
+    for i, text in enumerate(
+        (
+            "X-A|1|a detail|body",
+            'Content-Type|a/b|"\\\x01é|',
+            "X|a\r\nb: c|d\r\ne|f",
+            "Content-Length|5||",
+            " |x|y|z",
+            "Connection|close|a|b",
+        )
+    ):
         for knobs in (0x40, 0xC0, 0xE7, 0xC4 + i, 0x41 + 8 * i):
             yield "header_filter", bytes([knobs & 0xFF]) + text.encode()
 

@@ -12,7 +12,7 @@ pub fn chunked(bytes: &[u8]) {
     let whole = decode(bytes, &[]);
     let drip: Vec<usize> = (1..bytes.len()).collect();
     assert_eq!(decode(bytes, &drip), whole, "fed byte by byte");
-    for cut in 1..bytes.len().min(400) {
+    for cut in knobs::cuts(bytes.len()) {
         assert_eq!(decode(bytes, &[cut]), whole, "cut at {cut}");
     }
     match &whole.verdict {

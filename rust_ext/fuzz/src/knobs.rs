@@ -1,7 +1,10 @@
 //! The first byte of an input chooses the rules, so that one corpus reaches every setting.
 
-use fastgate_core::http1::{Reason, RequestRules, ReservedNames};
-use fastgate_core::snapshot::{DotSegments, EncodedSlash, UnderscoreHeaders};
+use std::sync::LazyLock;
+
+use fastgate_core::http1::{Reason, RequestRules};
+use fastgate_core::snapshot::{DotSegments, EncodedSlash, Limits, Listener, UnderscoreHeaders};
+use serde_json::json;
 
 /// The first byte and what follows it.
 pub fn split(data: &[u8]) -> Option<(u8, &[u8])> {
@@ -13,24 +16,56 @@ pub fn bit(knobs: u8, number: u8) -> bool {
     knobs >> number & 1 == 1
 }
 
+/// Where an input of that length is cut in two: everywhere while it is short, then at 100 places spread over it.
+pub fn cuts(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by((length / 100).max(1))
+}
+
 /// Bits: 0 keep `%2F`, 1 resolve dot segments, 2-3 underscores dropped, passed or refused, 4 trusted peer, 5 small limits.
 pub fn rules(knobs: u8) -> RequestRules {
-    let small = bit(knobs, 5);
-    RequestRules {
-        head_bytes: if small { 160 } else { 32 * 1024 },
-        header_count: if small { 5 } else { 100 },
-        uri_bytes: if small { 48 } else { 8 * 1024 },
-        encoded_slash: if bit(knobs, 0) { EncodedSlash::Keep } else { EncodedSlash::Refuse },
-        dot_segments: if bit(knobs, 1) { DotSegments::Resolve } else { DotSegments::Refuse },
-        underscore_headers: match knobs >> 2 & 3 {
-            1 => UnderscoreHeaders::Pass,
-            2 => UnderscoreHeaders::Refuse,
-            _ => UnderscoreHeaders::Drop,
-        },
-        trusted: if bit(knobs, 4) { vec!["192.0.2.0/24".parse().expect("a network")] } else { Vec::new() },
-        reserved: ReservedNames::new(&["X-User-Id"]),
+    let mut limits = LIMITS.clone();
+    if bit(knobs, 5) {
+        (limits.headers, limits.header_count, limits.uri) = (160, 5, 48);
     }
+    let mut listener = listener();
+    if bit(knobs, 0) {
+        listener.encoded_slash = EncodedSlash::Keep;
+    }
+    if bit(knobs, 1) {
+        listener.dot_segments = DotSegments::Resolve;
+    }
+    match knobs >> 2 & 3 {
+        1 => listener.underscore_headers = UnderscoreHeaders::Pass,
+        2 => listener.underscore_headers = UnderscoreHeaders::Refuse,
+        _ => {}
+    }
+    if bit(knobs, 4) {
+        listener.trusted_proxies.push("192.0.2.0/24".parse().expect("a network"));
+    }
+    RequestRules::new(&limits, &listener, &["X-User-Id".to_owned()])
 }
+
+/// A strict listener.
+pub fn listener() -> Listener {
+    LISTENER.clone()
+}
+
+static LIMITS: LazyLock<Limits> = LazyLock::new(|| {
+    serde_json::from_value(json!({
+        "max_connections": 0, "headers": 32768, "header_count": 100, "uri": 8192, "header_timeout_ms": 10000,
+        "write_stall_ms": 30000, "body_min_rate": 0, "connection_age_ms": 3600000, "accept_rate": 0,
+    }))
+    .expect("the limits are some")
+});
+
+static LISTENER: LazyLock<Listener> = LazyLock::new(|| {
+    serde_json::from_value(json!({
+        "name": "one", "bind": "127.0.0.1:0", "trusted_proxies": [], "encoded_slash": "refuse",
+        "dot_segments": "refuse", "underscore_headers": "drop",
+        "serves": {"http": true, "realtime": false, "publish": false},
+    }))
+    .expect("the listener is one")
+});
 
 /// What every reason for a refusal owes to logs and counters.
 pub fn well_described(reason: Reason) {

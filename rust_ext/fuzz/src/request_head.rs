@@ -80,7 +80,7 @@ fn however_cut(bytes: &[u8], rules: &RequestRules, whole: Result<Progress, Reaso
         assert_eq!(fed, end, "complete before or after its last byte");
         assert_eq!(meaning(&drip, bytes), meaning(request, bytes), "fed byte by byte");
     }
-    for cut in 0..end.min(400) {
+    for cut in knobs::cuts(end) {
         let mut parts = used();
         let first = parts.parse(&bytes[..cut], rules);
         if first == Ok(Progress::Incomplete) {

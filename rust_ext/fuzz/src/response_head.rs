@@ -70,7 +70,7 @@ fn however_cut(bytes: &[u8], method: Method, whole: Result<Progress, Reason>, re
         assert_eq!(fed, end, "complete before or after its last byte");
         assert_eq!(meaning(&drip, bytes), meaning(response, bytes), "fed byte by byte");
     }
-    for cut in 0..end.min(400) {
+    for cut in knobs::cuts(end) {
         let mut parts = used();
         let first = parts.parse(&bytes[..cut], method);
         if first == Ok(Progress::Incomplete) {

@@ -11,6 +11,8 @@
 use fastgate_core::snapshot::{EncodedSlash, Listener, Match, PathMatch, Redirect, Rewrite, Route, ValueMatch};
 use serde_json::json;
 
+use crate::knobs;
+
 const MAX_ROUTES: usize = 8;
 const MAX_OTHERS: usize = 16;
 
@@ -39,7 +41,7 @@ pub struct Ask {
 /// Reads the lines; those that are none are skipped.
 pub fn read(data: &[u8]) -> Input {
     let text = String::from_utf8_lossy(data);
-    let mut input = Input { listener: listener(), routes: Vec::new(), changes: Vec::new(), asks: Vec::new() };
+    let mut input = Input { listener: knobs::listener(), routes: Vec::new(), changes: Vec::new(), asks: Vec::new() };
     for line in text.split('\n') {
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         let change = match kind {
@@ -68,15 +70,6 @@ pub fn read(data: &[u8]) -> Input {
         }
     }
     input
-}
-
-fn listener() -> Listener {
-    serde_json::from_value(json!({
-        "name": "one", "bind": "127.0.0.1:0", "trusted_proxies": [], "encoded_slash": "refuse",
-        "dot_segments": "refuse", "underscore_headers": "drop",
-        "serves": {"http": true, "realtime": false, "publish": false},
-    }))
-    .expect("the listener is one")
 }
 
 fn route(number: usize, kind: &str, rest: &str) -> Route {

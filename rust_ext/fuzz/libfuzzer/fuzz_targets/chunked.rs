@@ -1,4 +1,4 @@
-//! Drives `chunked`.
+//! The libFuzzer driver of the fuzz target `chunked`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fastgate_fuzz::chunked(data));
