@@ -16,6 +16,10 @@ pub(crate) const TICK_MS: u64 = 100;
 /// Milliseconds between sweeps, and so the grain of every deadline.
 pub(crate) const SWEEP_MS: u64 = 500;
 
+/// How far behind the clock may be between two sweeps: added to every deadline, so that none comes early.
+pub(crate) const GRAIN: Tick = 5;
+const _: () = assert!(GRAIN as u64 * TICK_MS == SWEEP_MS);
+
 /// Time-outs below this go on the runtime's wheel instead.
 pub(crate) const WHEEL_BELOW_MS: u64 = 5_000;
 
@@ -114,9 +118,9 @@ impl Slot {
         self.deadlines.table.borrow().due[self.index as usize].set(at.max(1));
     }
 
-    /// Sets the deadline that long from now.
+    /// Sets the deadline that long from now, rounded up to the sweep behind it: never early, up to 0.5 s late.
     pub(crate) fn set_after(&self, after: Tick) {
-        self.set(self.now().saturating_add(after));
+        self.set(self.now().saturating_add(after).saturating_add(GRAIN));
     }
 
     /// Whether the sweep found the deadline passed.
@@ -144,9 +148,10 @@ mod tests {
         let slot = deadlines.slot();
         slot.wakes(Waker::noop());
         slot.set_after(ticks(1_000));
-        deadlines.sweep(10);
-        assert!(!slot.expired());
+        // It may have been set just before the sweep at 6: at 11, half a second is missing.
         deadlines.sweep(11);
+        assert!(!slot.expired());
+        deadlines.sweep(16);
         assert!(slot.expired());
         slot.set_after(5);
         assert!(!slot.expired());

@@ -12,7 +12,7 @@ use fastgate_core::http1::{Method, ReservedNames, Response, Version};
 use crate::about::RequestId;
 use crate::buffers::Scratch;
 use crate::connection::Conn;
-use crate::deadlines::{Tick, ticks};
+use crate::deadlines::{GRAIN, Tick, ticks};
 use crate::fault::{Fault, FaultKind};
 use crate::head::Head;
 use crate::live::{Proxy, Route};
@@ -376,7 +376,7 @@ impl<'a> Exchange<'a> {
         } else {
             (self.progress_at, proxy.idle.ticks, FaultKind::UpstreamStall)
         };
-        let due = since.saturating_add(limit);
+        let due = since.saturating_add(limit).saturating_add(GRAIN);
         if due <= now {
             return Err(kind.into());
         }

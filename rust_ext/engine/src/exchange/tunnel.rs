@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use super::body;
 use crate::connection::Conn;
+use crate::deadlines::GRAIN;
 use crate::live::Limit;
 use crate::pool::Upstream;
 use crate::rt::Timer;
@@ -111,7 +112,7 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
             }
         }
         if conn.deadline.expired() {
-            let due = moved_at.saturating_add(idle.ticks);
+            let due = moved_at.saturating_add(idle.ticks).saturating_add(GRAIN);
             if due <= conn.deadline.now() {
                 return Poll::Ready(());
             }
