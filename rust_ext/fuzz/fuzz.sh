@@ -35,13 +35,13 @@ run() {
         echo "fuzzing $target for ${FUZZ_SECONDS:-20} s"
         nice "$(driver "$target")" -max_total_time="${FUZZ_SECONDS:-20}" -max_len=4096 -timeout=10 -verbosity=0 \
             -print_final_stats=1 -artifact_prefix="$found-failed-" "$found" "corpus/$target" 2>&1 |
-            { grep -Ev '^INFO|stat::(new_units|slowest|peak)' || true; }
+            { grep -Ev '^INFO|^"|NEW_FUNC|dictionary|stat::(new_units|slowest|peak)' || true; }
     done
 }
 
 merge() {
     build
-    nice "$(driver "$1")" -merge=1 "corpus/$1" "$2"
+    nice "$(driver "$1")" -set_cover_merge=1 "corpus/$1" "$2"
 }
 
 # The same compiler that built the code brings the tools that read its profile.

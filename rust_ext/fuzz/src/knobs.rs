@@ -16,9 +16,9 @@ pub fn bit(knobs: u8, number: u8) -> bool {
     knobs >> number & 1 == 1
 }
 
-/// Where an input of that length is cut in two: everywhere while it is short, then at 100 places spread over it.
+/// Where an input of that length is cut in two: everywhere while it is short, else at some 40 places spread over it.
 pub fn cuts(length: usize) -> impl Iterator<Item = usize> {
-    (0..length).step_by((length / 100).max(1))
+    (0..length).step_by((length / 40).max(1))
 }
 
 /// Bits: 0 keep `%2F`, 1 resolve dot segments, 2-3 underscores dropped, passed or refused, 4 trusted peer, 5 small limits.
