@@ -189,7 +189,7 @@ async fn exchange(
             Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes: facts.proxy.held_bytes })))
         }
         Err(fault) => {
-            let answered = exchange.answered;
+            let answered = exchange.is_answered();
             let (up, body) = exchange.into_parts();
             #[cfg(feature = "planted")]
             let up = up.leak_count(fault.kind);

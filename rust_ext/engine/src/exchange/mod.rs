@@ -103,7 +103,7 @@ pub(crate) struct Exchange<'a> {
     partial_response: Option<Box<Response>>,
     interim: u8,
     /// A byte of the answer's final head was sent or queued.
-    pub(crate) answered: bool,
+    answered: bool,
     keep_alive: bool,
     up_keep_alive: bool,
     /// Bytes behind the answer: the upstream connection is not clean.
@@ -160,6 +160,11 @@ impl<'a> Exchange<'a> {
     pub(crate) fn replay(&mut self, scratch: &mut Scratch, head: &[u8]) -> Result<(), Fault> {
         scratch.out.extend_from_slice(head);
         self.forward_request(&mut scratch.out, &mut scratch.ranges, &[])
+    }
+
+    /// Whether it is too late for another answer: one has begun, or a part of an interim one is still to be sent.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered || !self.to_client.is_empty()
     }
 
     /// The upstream connection and what of the request's body was not read.
