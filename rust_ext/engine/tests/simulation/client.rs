@@ -15,6 +15,9 @@ const MAX_REQUESTS: usize = 12;
 /// The shortest time-out of any kind in the snapshots, in milliseconds.
 pub const SHORTEST_MS: u64 = 800;
 
+/// How long the rest of a body is waited for once its request was answered.
+const DRAIN_MS: u64 = 2_000;
+
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
@@ -51,6 +54,15 @@ impl Client {
 
     pub fn is_over(&self) -> bool {
         self.end.is_none()
+    }
+
+    /// Where it stands, for a trace.
+    pub fn stands(&self) -> String {
+        let Some(plan) = self.plans.last() else { return "nothing sent".to_owned() };
+        let line = String::from_utf8_lossy(&plan.bytes);
+        let line = line.trim_start().lines().next().unwrap_or_default();
+        let (sent, all) = (self.sent, plan.bytes.len());
+        format!("{sent} of {all} bytes of {} {:?} {line:?}; {} answered", plan.tag, plan.kind, self.answered)
     }
 
     /// Whether everything it sent was answered.
@@ -235,7 +247,10 @@ impl Client {
         if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::Never) {
             return Ok(());
         }
-        let late = book.age_ms(plan) >= SHORTEST_MS;
+        // What was left of an answered request's body did not come in time.
+        let undrained = self.answered.checked_sub(1).map(|last| &self.plans[last]);
+        let undrained = undrained.is_some_and(|last| last.framed && book.age_ms(last) >= DRAIN_MS);
+        let late = undrained || book.age_ms(plan) >= SHORTEST_MS;
         let entry = book.of(plan);
         if entry.sent_ms.is_none() || late || (entry.seen.last().is_some_and(|seen| seen.reply.faulted)) {
             return Ok(());

@@ -19,8 +19,9 @@ use crate::rng::Rng;
 /// Events of one seed, at least.
 pub const EVENTS: usize = 50;
 
-/// Clients of one seed, at most.
-const MAX_CLIENTS: usize = 6;
+/// Clients at the same time, and of one seed.
+const OPEN_CLIENTS: usize = 6;
+const MAX_CLIENTS: usize = 60;
 
 /// Bytes that an exchange may hold beyond `held_bytes`: a head that is written anew, and the framing of a body.
 const SLACK: usize = 2 * 1024;
@@ -120,8 +121,8 @@ impl Sim {
             return Err(format!("more is held than allowed: {held:?}"));
         }
         let (begun, ended) = self.world.requests();
-        if ended > begun || begun - ended > self.clients.len() as u64 {
-            return Err(format!("{begun} requests begun and {ended} ended on {} connections", self.clients.len()));
+        if ended > begun || begun - ended > u64::from(self.world.left().connections) {
+            return Err(format!("{begun} requests begun and {ended} ended: {:?}", self.world.left()));
         }
         Ok(())
     }
@@ -133,9 +134,15 @@ impl Sim {
         }
     }
 
+    /// An event that is told from how things stand.
+    fn tell(&mut self, what: impl FnOnce(&Self) -> String) {
+        let what = if self.trace { what(self) } else { String::new() };
+        self.event(|| what);
+    }
+
     /// The restless part.
     async fn live(&mut self) -> Result<(), String> {
-        let steps = self.rng.between(EVENTS + 10, 3 * EVENTS);
+        let steps = self.rng.between(EVENTS + 10, 4 * EVENTS);
         let mut turns = 0;
         let mut drains = self.rng.percent(10);
         while self.outcome.events < steps {
@@ -159,43 +166,43 @@ impl Sim {
         let most = if self.rng.percent(50) { usize::MAX } else { self.rng.between(1, 700) };
         match self.rng.below(100) {
             0..32 if !self.clients.is_empty() => {
-                let i = self.rng.below(self.clients.len());
+                let i = self.any_client();
                 if self.clients[i].send(&mut self.rng, &mut self.book, MAX_BODY, false) {
-                    self.event(|| format!("client {i} sends"));
+                    self.tell(|sim| format!("client {i} sends: {}", sim.clients[i].stands()));
                 }
             }
             32..52 if !self.clients.is_empty() => {
-                let i = self.rng.below(self.clients.len());
+                let i = self.any_client();
                 if self.clients[i].read(&mut self.book, most)? {
-                    self.event(|| format!("client {i} reads"));
+                    self.tell(|sim| format!("client {i} reads: {}", sim.clients[i].stands()));
                 }
             }
             52..66 if !self.origins.is_empty() => {
                 let i = self.any_origin();
                 if self.origins[i].read(&mut self.rng, &mut self.book, most)? {
-                    self.event(|| format!("origin {i} reads"));
+                    self.tell(|sim| format!("origin {i} reads: {}", sim.origins[i].stands()));
                 }
             }
             66..84 if !self.origins.is_empty() => {
                 let i = self.any_origin();
                 if self.origins[i].write(&mut self.rng, &mut self.book, false) {
-                    self.event(|| format!("origin {i} writes"));
+                    self.tell(|sim| format!("origin {i} writes: {}", sim.origins[i].stands()));
                 }
             }
             84..86 if !self.origins.is_empty() => {
                 let i = self.any_origin();
                 if self.origins[i].disturb(&mut self.rng, &mut self.book)? {
-                    self.event(|| format!("origin {i} breaks"));
+                    self.tell(|sim| format!("origin {i} breaks: {}", sim.origins[i].stands()));
                 }
             }
             86..88 if self.clients.len() > 2 => {
-                let i = self.rng.below(self.clients.len());
+                let i = self.any_client();
                 if self.clients[i].leave(&mut self.rng) {
-                    self.event(|| format!("client {i} leaves"));
+                    self.tell(|sim| format!("client {i} leaves: {}", sim.clients[i].stands()));
                 }
             }
-            88..91 => {
-                let ms = match self.rng.below(10) {
+            88..90 => {
+                let ms = match self.rng.below(20) {
                     0 => 7_000,
                     1..3 => 1_200,
                     _ => 90,
@@ -203,14 +210,14 @@ impl Sim {
                 self.event(|| format!("{ms} ms pass"));
                 return Ok(ms);
             }
-            91..94 => {
+            90 => {
                 let to = self.rng.below(2);
                 self.world.reload(to);
                 self.outcome.reloads += 1;
                 self.event(|| format!("reload to snapshot {to}"));
             }
-            94..97 => self.decide(),
-            _ if self.clients.len() < MAX_CLIENTS => {
+            91..95 => self.decide(),
+            95.. if self.may_connect() => {
                 let (ours, theirs) = simulation::pair(*self.rng.pick(&[64, 300, 2_000, 6_000, LARGEST_PIPE]));
                 let id = self.clients.len();
                 let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(id).expect("few clients")));
@@ -223,7 +230,18 @@ impl Sim {
         Ok(1)
     }
 
-    /// An origin connection, the newer the likelier.
+    fn may_connect(&self) -> bool {
+        let open = self.clients.iter().filter(|client| !client.is_over()).count();
+        open < OPEN_CLIENTS && self.clients.len() < MAX_CLIENTS
+    }
+
+    /// A client, one of the newest.
+    fn any_client(&mut self) -> usize {
+        let n = self.clients.len();
+        n - 1 - self.rng.below(n.min(OPEN_CLIENTS + 2))
+    }
+
+    /// An origin connection, one of the newest.
     fn any_origin(&mut self) -> usize {
         let n = self.origins.len();
         n - 1 - self.rng.below(n.min(6))

@@ -63,6 +63,16 @@ impl Origin {
         Self { id, end: Some(end), input: Vec::new(), current: None, requests: 0, spent: None }
     }
 
+    /// Where it stands, for a trace.
+    pub fn stands(&self) -> String {
+        let Some(current) = &self.current else { return format!("idle, {} bytes read", self.input.len()) };
+        let (put, all) = (current.put, current.answer.len());
+        let (tag, complete, then) = (&current.plan.tag, current.complete, current.then);
+        let line = String::from_utf8_lossy(&current.answer);
+        let line = line.lines().next().unwrap_or_default();
+        format!("{tag}, complete: {complete}, {put} of {all} bytes of {line:?}, then {then:?}; {:?}", self.spent)
+    }
+
     /// Whether both sides are through with it.
     pub fn is_over(&self) -> bool {
         self.end.is_none()
