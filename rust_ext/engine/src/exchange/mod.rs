@@ -287,10 +287,6 @@ impl<'a> Exchange<'a> {
             Fault::client(reason)
         })?;
         self.body_bytes += ranges.iter().map(|range| range.len() as u64).sum::<u64>();
-        if self.facts.proxy.max_body.is_some_and(|max| self.body_bytes > max) {
-            out.clear();
-            return Err(FaultKind::BodyTooLarge.into());
-        }
         if taken.ended && taken.used < input.len() {
             self.conn.pending.extend_from_slice(&input[taken.used..]);
             #[cfg(feature = "planted")]
@@ -299,6 +295,11 @@ impl<'a> Exchange<'a> {
             }
         }
         let before = if taken.ended { std::mem::replace(&mut self.request, Reader::Done) } else { Reader::Done };
+        // Judged only now: the connection may go on, so what lies behind the body must not be lost.
+        if self.facts.proxy.max_body.is_some_and(|max| self.body_bytes > max) {
+            out.clear();
+            return Err(FaultKind::BodyTooLarge.into());
+        }
         if self.broken {
             out.clear();
             return Ok(());
