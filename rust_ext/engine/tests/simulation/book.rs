@@ -86,9 +86,8 @@ impl Book {
 
     /// Requests that an origin saw at least once, or whose body may have been refused before a byte of them was sent.
     pub fn forwarded(&self) -> u64 {
-        let counts = |entry: &&Entry| {
-            !entry.seen.is_empty() || matches!(entry.plan.kind, Kind::BadBody | Kind::TooLarge)
-        };
+        let counts =
+            |entry: &&Entry| !entry.seen.is_empty() || matches!(entry.plan.kind, Kind::BadBody | Kind::TooLarge);
         self.entries.values().filter(counts).count() as u64
     }
 }

@@ -214,7 +214,8 @@ impl Client {
             let same = due.iter().zip(content).take_while(|(a, b)| a == b).count();
             let rest = String::from_utf8_lossy(&content[same..content.len().min(same + 80)]);
             let (got, all) = (content.len(), due.len());
-            return self.wrong(&format!("{got} bytes of content instead of {all}, other ones from byte {same}: {rest:?}"));
+            return self
+                .wrong(&format!("{got} bytes of content instead of {all}, other ones from byte {same}: {rest:?}"));
         }
         Ok(())
     }

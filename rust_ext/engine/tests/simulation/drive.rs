@@ -363,7 +363,10 @@ impl Sim {
         check(book.heads + book.beginnings <= forwarded + retried, "origins saw more requests than were sent");
         let excuses = book.beginnings + book.early + book.broken as u64;
         check(forwarded <= book.forwarded() + excuses, "requests were sent that no origin saw");
-        check(book.answers <= count("requests") + stats_sum(&stats["refused"]) + stats_sum(&stats["faults"]), "more answers than requests");
+        check(
+            book.answers <= count("requests") + stats_sum(&stats["refused"]) + stats_sum(&stats["faults"]),
+            "more answers than requests",
+        );
         self.outcome.requests = count("requests");
         self.outcome.forwarded = forwarded;
         self.outcome.retried = retried;

@@ -259,7 +259,8 @@ impl Origin {
                 (reply.faulted, self.spent) = (true, Some("its answer was not valid"));
             }
             21..26 if way != 7 || bodiless => {
-                let extra = *rng.pick(&["X", "\r\n", "HTTP/1.1 200 OK\r\nX-Answer: evil.0\r\nContent-Length: 0\r\n\r\n"]);
+                let extra =
+                    *rng.pick(&["X", "\r\n", "HTTP/1.1 200 OK\r\nX-Answer: evil.0\r\nContent-Length: 0\r\n\r\n"]);
                 answer.extend_from_slice(extra.as_bytes());
                 whole = extra.len() + 1;
                 self.spent = Some("bytes came behind its answer");

@@ -37,6 +37,7 @@ pub struct Plan {
     /// The content.
     pub body: Vec<u8>,
     pub framed: bool,
+    pub chunked: bool,
     /// Fields that must arrive, in this order.
     pub fields: Vec<(&'static str, String)>,
     pub closes: bool,
@@ -48,7 +49,7 @@ pub struct Plan {
 impl Plan {
     /// It may be sent twice.
     pub fn repeatable(&self) -> bool {
-        !self.framed && !matches!(self.method, "POST" | "PATCH")
+        self.body.is_empty() && !self.chunked && !matches!(self.method, "POST" | "PATCH" | "X-ODD")
     }
 }
 
@@ -100,6 +101,7 @@ fn empty(tag: String, kind: Kind) -> Plan {
         target: String::new(),
         body: Vec::new(),
         framed: false,
+        chunked: false,
         fields: Vec::new(),
         closes: true,
         keeps: false,
@@ -110,7 +112,8 @@ fn empty(tag: String, kind: Kind) -> Plan {
 /// A valid request of any kind, or one with a body that is not.
 pub fn request(rng: &mut Rng, tag: String, max_body: usize) -> Plan {
     let route = *rng.pick(&["p", "p", "p", "p", "w", "w", "h", "s", "g", "none"]);
-    let method = *rng.pick(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "X-ODD"]);
+    let method =
+        *rng.pick(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "X-ODD"]);
     let http10 = rng.percent(8);
     let with_body = matches!(method, "POST" | "PUT" | "PATCH") || rng.percent(10);
     let len = if with_body { *rng.pick(&[0, 1, 40, 700, 2500, 6000]) } else { 0 };
@@ -149,6 +152,7 @@ pub fn request(rng: &mut Rng, tag: String, max_body: usize) -> Plan {
     }
     plan.framed = with_body || rng.percent(3);
     let chunked = plan.framed && !http10 && rng.percent(50);
+    plan.chunked = chunked;
     let bad = chunked && plan.kind == Kind::Proxy && rng.percent(8);
     if plan.framed && !http10 && rng.percent(15) {
         head += "Expect: 100-continue\r\n";
