@@ -245,7 +245,7 @@ impl Client {
     /// The gateway ended the connection: there is a reason for that.
     fn judge_end(&self, book: &mut Book) -> Result<(), String> {
         let Some(plan) = self.plans.get(self.answered) else { return Ok(()) };
-        if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::Never) {
+        if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::TooLarge | Kind::Never) {
             return Ok(());
         }
         // What was left of an answered request's body did not come in time.
