@@ -65,7 +65,7 @@ PICKY: dict[str, tuple[str, ...]] = {
     ),  # it inflates: the body is no gzip
     "tornado": ("OK-target-long", "OK-method-", "S16-"),  # it refuses trailers, all of them
     "node": ("OK-method-",),
-    "nginx": ("OK-method-",),
+    "nginx": ("OK-method-", "OK-options-asterisk"),
 }
 
 

@@ -39,8 +39,9 @@ impl Unread {
         match self {
             Self::Nothing => true,
             Self::Body(Reader::Length(left)) => *left <= LINGER_BYTES,
-            Self::Body(Reader::Done | Reader::Chunked(_)) => true,
-            Self::Body(Reader::UntilClose) | Self::Unknown => false,
+            Self::Body(Reader::Done) => true,
+            // How much of a chunked body is to come, nobody knows.
+            Self::Body(Reader::Chunked(_) | Reader::UntilClose) | Self::Unknown => false,
         }
     }
 }

@@ -59,12 +59,23 @@ pub(crate) async fn direct(
 /// Leaves what came behind the head to whoever reads the connection next.
 pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
     let scratch = conn.worker.scratch.borrow();
-    let (body, framing) = head.body(&scratch.read);
-    conn.pending.extend_from_slice(body);
-    match Reader::from(framing) {
-        Reader::Done => Unread::Nothing,
+    let (received, framing) = head.body(&scratch.read);
+    conn.pending.extend_from_slice(received);
+    drop(scratch);
+    let mut body = Reader::from(framing);
+    if body.is_done() {
+        return Unread::Nothing;
+    }
+    if head.request().expect_continue() && conn.pending.is_empty() {
         // The client waits for a 100 that will not come: it may send the body or not (RFC 9110 §10.1.1).
-        _ if head.request().expect_continue() && conn.pending.is_empty() => Unread::Unknown,
-        body => Unread::Body(body),
+        return Unread::Unknown;
+    }
+    // What has come already is thrown away now, so that the answer can say whether the connection goes on.
+    match body.take(&conn.pending, &mut Vec::new()) {
+        Ok(taken) => {
+            conn.pending.drain(..taken.used);
+            if taken.ended { Unread::Nothing } else { Unread::Body(body) }
+        }
+        Err(_) => Unread::Unknown,
     }
 }

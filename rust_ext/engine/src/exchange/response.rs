@@ -224,8 +224,7 @@ impl Exchange<'_> {
         match &self.request {
             Reader::Done => true,
             Reader::Length(left) => *left <= LINGER_BYTES && !self.facts.expects_continue,
-            Reader::Chunked(_) => !self.facts.expects_continue,
-            Reader::UntilClose => false,
+            Reader::Chunked(_) | Reader::UntilClose => false,
         }
     }
 
