@@ -77,7 +77,7 @@ STATUSES = [
 BODIES = [
     # S4-S6, S16
     "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\nGET", "a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n", "0x5\r\n", "5_0\r\n", " 5\r\n", "5 \r\n", "-1\r\n", "", "\r\n", "\n", "g\r\n", ";a\r\n",
-    "0000000000000005\r\nhello\r\n", "00000000000000005\r\nhello\r\n", "ffffffffffffffff\r\nx", "5\rhello", "5\nhello", "5\r\nhello!\r\n", "5\r\nhello\n", "5\r\nhello\rx", "5\r\nhell",
+    "0000000000000005\r\nhello\r\n", "00000000000000005\r\nhello\r\n", "ffffffffffffffff\r\nx", "5\rhello", "5\nhello", "5\r\nhello!\r\n", "5\r\nhello\n", "5\r\nhello\rx", "5\r\nhell", "5\r\nhello ", "5\r\nhello\r", "5\r\nhello\r\r", "5\r\nhello\r\n ",
     "5;a\r\nhello\r\n0;b=c;d=\"e;\\\"f\"\r\n\r\n", "5;\r\n", "5;\nx", "5;a=\r\n", "5;bad[=x\r\n", "5;a\x00\r\n", "5; a = b;c\t;d= \"x\"\r\n", "5;a \r\n", "5;a=b \r\n", "5;a b\r\n", "5;a=\"b\nc\"\r\n",
     "5;a=\"\\\r\n", "5;a=\"b\"c\r\n", "5;a=b\"\r\n", f"5;{'a' * 254}\r\nhello\r\n", f"5;{'a' * 256}\r\nhello\r\n", "1;" + "a" * 1000, (f"1;{'a' * 240}\r\nx\r\n" * 70) + "0\r\n\r\n", "0\r\n\rx", "0\rx", "0\r\n\n",
     "0\r\nA: 1\r\nB:2\r\n\r\nrest", "0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: x\r\nAuthorization: y\r\nCookie: z\r\nX-Ok: 1\r\n\r\n",
@@ -107,6 +107,7 @@ ROUTES = [
     "P /x\nX /a/../b\nX //x\nX x\nX /a b\nX /%2541\nX /%zz\nX /a?b\nW /{id}\nW x\nW //x\nW\nW /{rest\nL x\nL ftp://h\nL https://\n? GET h /x/y",
     "P /x\nL https:///x\nL https://{path}\nL https://e{rest}\nL https://u@e/\nL /a{query}\nL /a b\nL /%0d\nL /%zz\nL /{x\nL javascript:a\nL https://{host}:8443{path}\nL //\n? GET a@b /x\n? GET h /x?a#b\n? GET h /x?\"",
     "P /x\nL /login?next={path}\nL /v2{rest}?from=v1&{query}\nL https://www.{host}/x{rest}\nL https://new.example{rest}\nL /ï#top\n? GET h.example /x/a+b%2Bc?q=%20\n? GET [::1]:1 /x",
+    "T /{a}/{a}\nT /z/{a:path}/b\n? GET h /x/y\n? GET h /z/y/b",
     "T /{a}\nT /{a}/\nT /x/{a:path}\nT /\n? GET h /\n? GET h /a\n? GET h /a/\n? GET h /x/\n? GET h /x",
 ]  # fmt: skip
 
@@ -178,7 +179,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "response_head", b"\0HTTP/1.1 200 " + b"a" * 66000 + b"\r\n"
     yield "chunked", b"1;" + b"a" * 255 + b"\r\nx\r\n" + (b"1;" + b"a" * 250 + b"\r\nx\r\n") * 64 + b"1;\r\n"
     for body in BODIES:
-        yield "chunked", latin(body)
+        # Whole bodies too: what is let through by mistake shows once something ends it.
+        for end in ("", "hello\r\n0\r\n\r\n", "0\r\n\r\n", "\n0\r\n\r\n", "\r\n\r\n"):
+            yield "chunked", latin(body + end)
     for i, target in enumerate(TARGETS):
         for rules in {0, i & 3, 3}:
             yield "target", bytes([rules]) + target.encode()

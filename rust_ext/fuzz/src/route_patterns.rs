@@ -140,6 +140,11 @@ fn look_up(table: &RouteTable, input: &Input, ask: &Ask, changes: &[(usize, Comp
 fn check_captures(route: &Route, path: &[u8], captures: &Captures) {
     let got: Vec<_> = captures.iter(path).collect();
     assert_eq!(got.len(), captures.len(), "a capture outside the path");
+    assert_eq!(
+        got.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len(),
+        got.len(),
+        "a name stands for two captures"
+    );
     match &route.matches[0].path {
         Some(PathMatch::Prefix(text)) => {
             let length = route_model::prefix_length(text, path).expect("the prefix fits");
