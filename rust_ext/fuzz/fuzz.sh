@@ -41,7 +41,8 @@ run() {
 
 merge() {
     build
-    nice "$(driver "$1")" -set_cover_merge=1 "corpus/$1" "$2"
+    mkdir -p "$target_dir/fuzz-found"
+    nice "$(driver "$1")" -set_cover_merge=1 -artifact_prefix="$target_dir/fuzz-found/$1-failed-" "corpus/$1" "$2"
 }
 
 # The same compiler that built the code brings the tools that read its profile.
