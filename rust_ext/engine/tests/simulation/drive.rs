@@ -33,7 +33,7 @@ const LARGEST_PIPE: usize = 16 * 1024;
 const MAX_BODY: usize = 3_000;
 
 /// What a seed led to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     pub events: usize,
     pub requests: u64,
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub retried: u64,
     pub answers: u64,
     pub reloads: usize,
+    /// A digest of every event and what it led to: the same for the same seed.
+    pub trail: u64,
 }
 
 /// Keeps the requests that wait for a hook.
@@ -121,6 +123,10 @@ impl Sim {
             return Err(format!("more is held than allowed: {held:?}"));
         }
         let (begun, ended) = self.world.requests();
+        let facts = [begun, ended, self.book.answers, self.book.heads, self.book.now_ms, self.outcome.events as u64];
+        for fact in facts {
+            self.outcome.trail = (self.outcome.trail ^ fact).wrapping_mul(0x0100_0000_01b3);
+        }
         if ended > begun || begun - ended > u64::from(self.world.left().connections) {
             return Err(format!("{begun} requests begun and {ended} ended: {:?}", self.world.left()));
         }
@@ -388,5 +394,6 @@ impl Outcome {
         self.retried += one.retried;
         self.answers += one.answers;
         self.reloads += one.reloads;
+        self.trail ^= one.trail;
     }
 }

@@ -115,6 +115,15 @@ fn invariants_hold_for_every_seed() {
     assert!(seeds < 100 || (all.retried > 0 && all.reloads > 0 && all.answers * 2 > all.requests), "too tame: {all:?}");
 }
 
+#[test]
+fn a_seed_is_replayed_exactly() {
+    let snapshots = snapshots();
+    for seed in 0..200 {
+        let (one, other) = (judge(seed, &snapshots, false), judge(seed, &snapshots, false));
+        assert_eq!(one, other, "seed {seed} went two ways");
+    }
+}
+
 /// Within so many seeds every planted fault must show.
 #[cfg(feature = "planted")]
 const FOUND_WITHIN: u64 = 1_000;
