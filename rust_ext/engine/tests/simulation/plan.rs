@@ -142,7 +142,8 @@ pub fn request(rng: &mut Rng, tag: String, max_body: usize) -> Plan {
     };
     field(&mut head, "X-Tag", plan.tag.clone(), " ");
     for i in 0..rng.below(4) {
-        field(&mut head, "x-REPEATED", format!("{i} {}", "v".repeat(rng.below(60))), rng.pick(&["", " ", "\t "]));
+        let space = *rng.pick(&["", " ", "\t "]);
+        field(&mut head, "x-REPEATED", format!("{i} {}", "v".repeat(rng.below(60))), space);
     }
     plan.closes = rng.percent(6);
     match (plan.closes, http10) {
