@@ -88,11 +88,13 @@ impl Client {
             }
             let tag = format!("c{}r{}", self.id, self.plans.len());
             let plan = match self.plans.last() {
+                Some(last) if last.kind == Kind::Tunnel => return false,
                 Some(last) if last.closes => {
                     self.stopped = true;
                     plan::never(tag)
                 }
                 _ if rng.percent(4) => plan::bad(rng, tag),
+                _ if rng.percent(3) => plan::tunnel(rng, tag),
                 _ => plan::request(rng, tag, max_body),
             };
             self.plans.push(book.add(plan));
@@ -155,6 +157,19 @@ impl Client {
             let status = head.line.strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)?.parse::<u16>().ok());
             let Some(status) = status else { return self.wrong(&format!("a status line {:?}", head.line)) };
             let mark = head.one("x-answer").or_else(|e| self.wrong(&e))?;
+            if status == 101 && plan.kind == Kind::Tunnel {
+                let upgrade = head.one("upgrade").or_else(|e| self.wrong(&e))?;
+                if upgrade != Some("echo") {
+                    return self.wrong("a change of protocol without its name");
+                }
+                self.judge_relayed(book, &plan, mark.unwrap_or_default(), status, &self.input[head.len..], false)?;
+                if ended {
+                    self.input.clear();
+                    self.answered += 1;
+                    book.answers += 1;
+                }
+                return Ok(());
+            }
             if status < 200 {
                 let ours = mark.is_some_and(|mark| mark.split('.').next() == Some(plan.tag.as_str()));
                 if !ours || plan.http10 || status == 101 {
@@ -185,6 +200,11 @@ impl Client {
             self.input.drain(..head.len + len);
             self.answered += 1;
             book.answers += 1;
+            if plan.kind == Kind::Tunnel {
+                // It got no tunnel, and what it said is no request: it leaves.
+                self.input.clear();
+                self.end = None;
+            }
         }
         Ok(())
     }
@@ -245,7 +265,7 @@ impl Client {
     /// The gateway ended the connection: there is a reason for that.
     fn judge_end(&self, book: &mut Book) -> Result<(), String> {
         let Some(plan) = self.plans.get(self.answered) else { return Ok(()) };
-        if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::TooLarge | Kind::Never) {
+        if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::TooLarge | Kind::Tunnel | Kind::Never) {
             return Ok(());
         }
         // What was left of an answered request's body did not come in time.

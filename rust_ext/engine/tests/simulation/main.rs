@@ -42,7 +42,7 @@ fn snapshot(response_ms: u64, wheel_ms: u64, idle_ms: u64, held_bytes: u32, max_
                 "path": {"prefix": format!("/{name}")}, "hosts": [], "methods": methods,
                 "headers": {}, "query": {}, "client_ip": [],
             }],
-            "half_close_keep": short, "upgrade": [], "on_request": name == "h",
+            "half_close_keep": short, "upgrade": if name == "t" { vec!["echo"] } else { vec![] }, "on_request": name == "h",
             "timeouts": {
                 "connect_ms": 900, "response_ms": if short { wheel_ms } else { response_ms },
                 "idle_ms": if short { wheel_ms } else { idle_ms },
@@ -72,6 +72,7 @@ fn snapshot(response_ms: u64, wheel_ms: u64, idle_ms: u64, held_bytes: u32, max_
             route("p", &[], to("one")),
             route("w", &[], to("two")),
             route("h", &[], to("one")),
+            route("t", &[], to("two")),
             route("g", &["GET"], to("two")),
             route("s", &[], serde_json::json!({"respond": {"status": 200, "headers": [], "body": "fixed"}})),
         ],

@@ -134,7 +134,7 @@ impl Origin {
         let wrong = |what: &str| Err(format!("origin connection {id}, request {tag}: {what}"));
         let Some(entry) = book.get(&tag) else { return wrong(&format!("nobody sent this: {:?}", head.line)) };
         let plan = entry.plan.clone();
-        if !matches!(plan.kind, Kind::Proxy | Kind::TooLarge | Kind::BadBody) || entry.sent_ms.is_none() {
+        if !matches!(plan.kind, Kind::Proxy | Kind::TooLarge | Kind::BadBody | Kind::Tunnel) || entry.sent_ms.is_none() {
             return wrong(&format!("forwarded although it is {:?}", plan.kind));
         }
         if entry.hook.is_some() {
@@ -160,7 +160,11 @@ impl Origin {
         }
         let attempt = entry.seen.len();
         let framing = wire::framing(head, Framing::None).map_err(|e| format!("request {tag} at its origin: {e}"))?;
-        let answer = self.plan_answer(rng, &plan, attempt, head.len, framing);
+        let answer = match plan.kind {
+            Kind::Tunnel if head.one("upgrade")? != Some("echo") => return wrong("its Upgrade is lost"),
+            Kind::Tunnel => self.switch(rng, &plan, attempt, head.len),
+            _ => self.plan_answer(rng, &plan, attempt, head.len, framing),
+        };
         let entry = book.of(&plan);
         entry.seen.push(Seen { fresh, begun: false, reply: answer });
         let early = self.current.as_ref().is_some_and(|current| current.early);
@@ -194,6 +198,27 @@ impl Origin {
         if self.current.as_ref().is_some_and(|c| c.complete && c.put == c.answer.len() && c.then == Then::Keep) {
             self.current = None;
         }
+    }
+
+    /// Changes the protocol, and says something in it.
+    fn switch(&mut self, rng: &mut Rng, plan: &Rc<Plan>, attempt: usize, head: usize) -> Reply {
+        let mark = format!("{}.{attempt}", plan.tag);
+        let body = plan::content(&mark, rng.below(4_000));
+        let text = format!("HTTP/1.1 101 Fine\r\nX-Answer: {mark}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+        self.spent = Some("its protocol changed");
+        self.current = Some(Current {
+            plan: plan.clone(),
+            head,
+            framing: Framing::UntilClose,
+            attempt,
+            complete: false,
+            early: true,
+            answer: [text.as_bytes(), &body].concat(),
+            put: 0,
+            whole: 0,
+            then: *rng.pick(&[Then::Close, Then::Reset, Then::Silence]),
+        });
+        Reply { status: 101, body, faulted: false }
     }
 
     fn plan_answer(&mut self, rng: &mut Rng, plan: &Rc<Plan>, attempt: usize, head: usize, framing: Framing) -> Reply {

@@ -19,6 +19,8 @@ pub enum Kind {
     BadHead(&'static [u16]),
     /// Its body is not valid.
     BadBody,
+    /// It asks for another protocol and gets it.
+    Tunnel,
     /// It follows what ended the connection: nobody may ever see it.
     Never,
 }
@@ -83,6 +85,18 @@ const BAD: &[(&str, &[u16])] = &[
 pub fn bad(rng: &mut Rng, tag: String) -> Plan {
     let (text, statuses) = *rng.pick(BAD);
     Plan { bytes: text.as_bytes().to_vec(), ..empty(tag, Kind::BadHead(statuses)) }
+}
+
+/// A request for another protocol, and what the client says in it.
+pub fn tunnel(rng: &mut Rng, tag: String) -> Plan {
+    let target = format!("/t/{tag}");
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nHost: a\r\nX-Tag: {tag}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n"
+    );
+    let body = content(&tag, rng.below(3_000));
+    let bytes = [head.as_bytes(), &body].concat();
+    let fields = vec![("X-Tag", tag.clone())];
+    Plan { bytes, target, body, fields, ..empty(tag, Kind::Tunnel) }
 }
 
 /// A request that stands where none may be looked for.
