@@ -185,7 +185,8 @@ impl Client {
             }
             if bodiless {
                 // A head that never came whole has no method yet: its 408 may have content, and closes.
-                framing = if status == 408 && mark.is_none() { Framing::UntilClose } else { Framing::None };
+                let closes = head.all("connection").contains(&"close");
+                framing = if status == 408 && closes && mark.is_none() { Framing::UntilClose } else { Framing::None };
             }
             let body = wire::body(framing, &self.input[head.len..]).or_else(|e| self.wrong(&e))?;
             let complete = body.complete.or((framing == Framing::UntilClose && ended).then_some(body.content.len()));
@@ -265,7 +266,10 @@ impl Client {
     /// The gateway ended the connection: there is a reason for that.
     fn judge_end(&self, book: &mut Book) -> Result<(), String> {
         let Some(plan) = self.plans.get(self.answered) else { return Ok(()) };
-        if self.said_close || self.ended_ours || matches!(plan.kind, Kind::BadBody | Kind::TooLarge | Kind::Tunnel | Kind::Never) {
+        if self.said_close
+            || self.ended_ours
+            || matches!(plan.kind, Kind::BadBody | Kind::TooLarge | Kind::Tunnel | Kind::Never)
+        {
             return Ok(());
         }
         // What was left of an answered request's body did not come in time.

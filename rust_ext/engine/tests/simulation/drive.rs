@@ -290,7 +290,8 @@ impl Sim {
     /// Everybody does what is left to do, without faults: every request is answered, or its connection has ended.
     async fn calm(&mut self) -> Result<(), String> {
         self.event(|| "calm".to_owned());
-        for round in 0..400 {
+        let mut idle = 0;
+        while idle < 60 {
             let mut moved = false;
             while !self.hooks.0.lock().expect("one thread").is_empty() {
                 self.decide();
@@ -305,17 +306,14 @@ impl Sim {
                 moved |= origin.write(&mut self.rng, &mut self.book, true);
             }
             // Whatever waits for time gets it, once nothing else happens: longer than every limit but keep-alive's.
-            match (moved, round) {
-                (true, _) => self.settle(1).await?,
-                (false, 0..300) => self.settle(400).await?,
-                (false, _) => break,
-            }
+            idle += usize::from(!moved);
+            self.settle(if moved { 1 } else { 400 }).await?;
             if !moved && self.clients.iter().all(|client| client.is_over() || client.is_served()) {
                 break;
             }
         }
         match self.clients.iter().find(|client| !client.is_over() && !client.is_served()) {
-            Some(client) => Err(format!("a request was never answered: {client:?}")),
+            Some(client) => Err(format!("a request was never answered: {}", client.stands())),
             None => Ok(()),
         }
     }
@@ -338,11 +336,11 @@ impl Sim {
         for origin in &mut self.origins {
             while origin.read(&mut self.rng, &mut self.book, usize::MAX)? {}
             if !origin.is_over() {
-                return Err(format!("an upstream connection is still held: {origin:?}"));
+                return Err(format!("an upstream connection is still held: {}", origin.stands()));
             }
         }
         if let Some(client) = self.clients.iter().find(|client| !client.is_over()) {
-            return Err(format!("a client connection is still held: {client:?}"));
+            return Err(format!("a client connection is still held: {}", client.stands()));
         }
         let left = self.world.left();
         let none = Left { connections: 0, counted: 0, descriptors: 0, deadlines: 0, upstreams: 0, hooks: 0, tasks: 0 };

@@ -134,7 +134,8 @@ impl Origin {
         let wrong = |what: &str| Err(format!("origin connection {id}, request {tag}: {what}"));
         let Some(entry) = book.get(&tag) else { return wrong(&format!("nobody sent this: {:?}", head.line)) };
         let plan = entry.plan.clone();
-        if !matches!(plan.kind, Kind::Proxy | Kind::TooLarge | Kind::BadBody | Kind::Tunnel) || entry.sent_ms.is_none() {
+        if !matches!(plan.kind, Kind::Proxy | Kind::TooLarge | Kind::BadBody | Kind::Tunnel) || entry.sent_ms.is_none()
+        {
             return wrong(&format!("forwarded although it is {:?}", plan.kind));
         }
         if entry.hook.is_some() {
