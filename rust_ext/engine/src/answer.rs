@@ -57,7 +57,8 @@ pub(crate) struct What<'a> {
 /// Answers and says what follows.
 pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
     let worker = conn.worker.clone();
-    let keep_alive = to.keep_alive && to.unread.is_little() && !conn.should_close();
+    // A client that was too slow is not waited for once more (RFC 9110 §15.5.9).
+    let keep_alive = to.keep_alive && what.status != 408 && to.unread.is_little() && !conn.should_close();
     let block = {
         let mut scratch = worker.scratch.borrow_mut();
         let date = worker.date.borrow();
