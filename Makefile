@@ -26,7 +26,7 @@ dev: .venv/deps ## build both compiled modules in place; FASTGATE_PROFILE=dev fo
 	@touch .venv/package
 
 test: .venv/deps tools ## run every test, Rust and Python
-	$(CARGO) test $(MANIFEST) --workspace --exclude fastgate-py --locked --features fastgate-engine/simulation
+	$(CARGO) test $(MANIFEST) --workspace --exclude fastgate-py --locked
 	$(MAKE) --no-print-directory dev bins FASTGATE_PROFILE=release
 	FASTGATE_TEST_PRIVATE_DESCRIPTORS=1 $(PY) -m pytest -q tests/integration -k "http1 or lifecycle"
 	$(PY) -m pytest
