@@ -10,6 +10,7 @@
  * Whoever breaks these gets a closed connection or a wrong answer, never a write outside the buffer.
  */
 #include <errno.h>
+#define _GNU_SOURCE /* accept4 */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -57,7 +57,7 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Fa
         _ => (kind.status(), kind.detail()),
     };
     let allow = failure.allow.as_deref().map(|allow| [("Allow", allow.as_bytes())]);
-    let fields = allow.as_ref().map_or_else(|| answer::fault_fields(kind), |fields| fields);
+    let fields = allow.as_ref().map_or(answer::fault_fields(kind), <[_; 1]>::as_slice);
     answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await
 }
 

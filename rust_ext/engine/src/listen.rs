@@ -88,7 +88,7 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     let address = SocketAddrUnix::new(path)?;
     check_path(path)?;
     // A socket that nobody listens on is left over from an earlier run.
-    if path.exists() && rustix::net::connect(new()?, &address) == Err(rustix::io::Errno::CONNREFUSED) {
+    if path.try_exists()? && rustix::net::connect(new()?, &address) == Err(rustix::io::Errno::CONNREFUSED) {
         std::fs::remove_file(path)?;
     }
     let fd = new()?;

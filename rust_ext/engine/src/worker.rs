@@ -104,6 +104,7 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) blocks: Blocks,
+    #[expect(clippy::vec_box, reason = "a request moves in and out as one pointer")]
     pub(crate) requests: RefCell<Vec<Box<Request>>>,
     pub(crate) pools: Pools,
     pub(crate) dialer: Dialer,

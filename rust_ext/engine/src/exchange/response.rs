@@ -211,6 +211,8 @@ impl Exchange<'_> {
             }
             (known, _) => (known, Writer::Plain),
         };
+        // A refused change of protocol ends the connection: what the client sent behind it may be of either (S12).
+        self.keep_alive &= self.facts.upgrade.is_none();
         self.keep_alive &= sent_as != ResponseFraming::UntilClose && !self.conn.should_close() && self.may_drain();
         self.up_keep_alive = response.keep_alive();
         self.write_head(out, response, input, sent_as, None);
