@@ -185,7 +185,11 @@ def test_upgrade_switched_off(origin: Origin) -> None:
     assert origin.requests[0].tokens("connection") in ([], [b"keep-alive"])
 
 
-def test_after_a_refused_handshake_the_connection_goes_on(origin: Origin) -> None:
+def test_a_refused_handshake_is_answered_and_ends_its_connection(origin: Origin) -> None:
+    """S12: what the client sent behind its handshake may be of either protocol, so none of it is read as a request."""
     with Gateway(snapshot(origin.url)) as gateway, gateway.client() as client:
-        assert client.exchange(websocket(b"/not-here")).body == b"GET /not-here 0"
-        assert client.exchange(get(b"/next")).body == b"GET /next 0"
+        answer = client.send(websocket(b"/not-here") + get(b"/smuggled")).final()
+        assert answer.body == b"GET /not-here 0"
+        assert answer.says_close
+        assert client.closed()
+    assert origin.targets == [b"/not-here"]
