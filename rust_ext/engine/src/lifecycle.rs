@@ -176,6 +176,8 @@ async fn exchange(
             let (up, body) = exchange.into_parts();
             if clean {
                 up.check_in(worker.deadlines.now());
+            } else {
+                drop(up);
             }
             match (keep_alive, body.is_done()) {
                 (true, true) => Ok(After::Next),
@@ -234,7 +236,7 @@ impl<'a> Facts<'a> {
 }
 
 /// The protocol change to ask for: one that the route lists; a WebSocket only with a valid handshake.
-fn upgrade(head: &Head, bytes: &[u8], proxy: &Proxy) -> Option<Upgrade> {
+fn upgrade(head: &Head, bytes: &[u8], proxy: &Proxy) -> Option<Box<Upgrade>> {
     let protocol = head.request().upgrade(bytes)?;
     let listed = proxy.upgrade.iter().any(|listed| protocol.eq_ignore_ascii_case(listed.as_bytes()));
     if !listed || !matches!(head.request().framing(), Framing::None | Framing::Length(0)) {
@@ -242,7 +244,7 @@ fn upgrade(head: &Head, bytes: &[u8], proxy: &Proxy) -> Option<Upgrade> {
     }
     let websocket = protocol.eq_ignore_ascii_case(b"websocket");
     let accept = head.request().websocket_key(bytes).map(websocket_accept);
-    (!websocket || accept.is_some()).then(|| Upgrade { protocol: protocol.to_vec(), accept })
+    (!websocket || accept.is_some()).then(|| Box::new(Upgrade { protocol: protocol.to_vec(), accept }))
 }
 
 /// The fields of a request, for predicates.

@@ -14,8 +14,8 @@ pub(crate) enum Reader {
     Done,
     /// That many bytes are missing.
     Length(u64),
-    /// Chunked.
-    Chunked(ChunkedDecoder),
+    /// Chunked; boxed, so that other bodies do not carry its size.
+    Chunked(Box<ChunkedDecoder>),
     /// Until the sender closes.
     UntilClose,
 }
@@ -25,7 +25,7 @@ impl From<Framing> for Reader {
         match framing {
             Framing::None | Framing::Length(0) => Self::Done,
             Framing::Length(n) => Self::Length(n),
-            Framing::Chunked => Self::Chunked(ChunkedDecoder::default()),
+            Framing::Chunked => Self::Chunked(Box::default()),
         }
     }
 }
@@ -35,7 +35,7 @@ impl From<ResponseFraming> for Reader {
         match framing {
             ResponseFraming::None | ResponseFraming::Length(0) => Self::Done,
             ResponseFraming::Length(n) => Self::Length(n),
-            ResponseFraming::Chunked => Self::Chunked(ChunkedDecoder::default()),
+            ResponseFraming::Chunked => Self::Chunked(Box::default()),
             ResponseFraming::UntilClose => Self::UntilClose,
         }
     }

@@ -40,7 +40,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) request_id: &'a RequestId,
-    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) reserved: &'a ReservedNames,
     pub(crate) write_stall: Tick,
     pub(crate) body_min_rate: u32,
@@ -99,8 +99,7 @@ pub(crate) struct Exchange<'a> {
     answer: Answer,
     to_client: Vec<u8>,
     /// A head that came in pieces, and its half-read response.
-    partial: Vec<u8>,
-    partial_response: Option<Box<Response>>,
+    partial: Option<Box<(Vec<u8>, Response)>>,
     interim: u8,
     /// A byte of the answer's final head was sent or queued.
     answered: bool,
@@ -134,8 +133,7 @@ impl<'a> Exchange<'a> {
             broken: false,
             answer: Answer::Head,
             to_client: Vec::new(),
-            partial: Vec::new(),
-            partial_response: None,
+            partial: None,
             interim: 0,
             answered: false,
             keep_alive: facts.keep_alive,
@@ -179,9 +177,10 @@ impl<'a> Exchange<'a> {
 
     /// Drives both directions as far as they go.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Fault>> {
+        let mut first = true;
         loop {
             let sent = self.poll_request(cx)?;
-            let mut received = self.poll_response(cx)?;
+            let mut received = self.poll_response(cx, std::mem::take(&mut first))?;
             if self.to_client.is_empty() {
                 match self.answer {
                     Answer::Done => return Poll::Ready(Ok(self.finish())),

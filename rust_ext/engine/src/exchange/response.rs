@@ -29,7 +29,7 @@ enum Step {
 
 impl Exchange<'_> {
     /// The way to the client. `true` when something moved.
-    pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
+    pub(super) fn poll_response(&mut self, cx: &mut Context<'_>, first: bool) -> Result<bool, Fault> {
         let mut moved = false;
         if !self.to_client.is_empty() {
             match self.conn.stream.poll_ready(cx, Readiness::Write) {
@@ -52,10 +52,13 @@ impl Exchange<'_> {
         if matches!(self.answer, Answer::Done | Answer::Switched) {
             return Ok(moved);
         }
-        match self.up.stream().poll_ready(cx, Readiness::Read) {
-            Poll::Pending => return Ok(moved),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return self.upstream_ended(true).map(|()| true),
+        // After a wake-up the readiness is known; later turns ask, so that a busy exchange gives way to others.
+        if !(first && self.up.stream().is_readable()) {
+            match self.up.stream().poll_ready(cx, Readiness::Read) {
+                Poll::Pending => return Ok(moved),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return self.upstream_ended(true).map(|()| true),
+            }
         }
         let worker = self.facts.worker;
         let mut scratch = worker.scratch.borrow_mut();
@@ -90,7 +93,7 @@ impl Exchange<'_> {
             return Err(Fault::retryable(FaultKind::UpstreamClosed));
         }
         match &self.answer {
-            Answer::Head if self.partial.is_empty() && self.interim == 0 => {
+            Answer::Head if self.partial.is_none() && self.interim == 0 => {
                 Err(Fault::retryable(FaultKind::UpstreamClosed))
             }
             Answer::Body(Reader::UntilClose, writer) if !reset => {
@@ -116,13 +119,12 @@ impl Exchange<'_> {
         if !matches!(self.answer, Answer::Head) {
             return self.receive_body(input, out, ranges);
         }
-        if self.partial.is_empty() {
+        let Some(partial) = self.partial.take() else {
             response.clear();
             return self.receive_head(input, out, response, ranges);
-        }
-        let mut held = std::mem::take(&mut self.partial);
+        };
+        let (mut held, mut response) = *partial;
         held.extend_from_slice(input);
-        let mut response = self.partial_response.take().unwrap_or_default();
         self.receive_head(&held, out, &mut response, ranges)
     }
 
@@ -138,8 +140,7 @@ impl Exchange<'_> {
             match self.read_head(&input[at..], out, response)? {
                 Step::Incomplete if input.len() == at => break,
                 Step::Incomplete => {
-                    self.partial = input[at..].to_vec();
-                    self.partial_response = Some(Box::new(std::mem::take(response)));
+                    self.partial = Some(Box::new((input[at..].to_vec(), std::mem::take(response))));
                     break;
                 }
                 Step::Final(len) if matches!(self.answer, Answer::Head) => {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -44,7 +44,7 @@ impl Socket {
 
     /// Whether something waits to be read, without a call and without anyone being woken later.
     pub(crate) fn is_readable(&self) -> bool {
-        self.poll_ready(&mut Context::from_waker(Waker::noop()), Readiness::Read).is_ready()
+        self.0.try_io(Interest::READABLE, |_| Ok(())).is_ok()
     }
 
     /// Reads what is there. A short read takes the readiness as spent: the kernel will say when there is more.
