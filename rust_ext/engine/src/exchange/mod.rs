@@ -202,7 +202,7 @@ impl<'a> Exchange<'a> {
         crate::simulation::note(crate::simulation::Held {
             to_client_over: self.to_client.len().saturating_sub(self.facts.proxy.held_bytes),
             to_upstream_over: self.to_upstream.len().saturating_sub(self.facts.proxy.held_bytes),
-            partial: self.partial.len(),
+            partial: self.partial.as_ref().map_or(0, |partial| partial.0.len()),
             pending: self.conn.pending.len(),
         });
         if self.conn.deadline.expired() {
