@@ -40,7 +40,9 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         "| " + " | ".join([row["title"], *(_cell(row["gateways"], name) for name in gateways)]) + " |" for row in rows
     ]
-    return "\n".join([*lines, "", "(!): some answers did not pass, see `bench/results`."]) + "\n"
+    if any("(!)" in line for line in lines):
+        lines += ["", "(!): some answers did not pass, see `bench/results`."]
+    return "\n".join(lines) + "\n"
 
 
 def _cell(found: dict[str, Any], name: str) -> str:
