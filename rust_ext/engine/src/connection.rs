@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_request_costs_one_small_block() {
         let size = crate::lifecycle::future_size();
-        assert!(size <= 1152, "the active future takes {size} bytes");
+        assert!(size <= 1024, "the active future takes {size} bytes");
     }
 
     #[test]

@@ -18,10 +18,16 @@ use crate::transport::{Stream, Transport};
 /// Requests of one worker that may wait for a connection to one target; beyond it: 503.
 const MAX_WAITING: usize = 1024;
 
+/// A connection and its count; boxed once when it is opened, so that a request carries one pointer.
+#[derive(Debug)]
+struct Held {
+    stream: Stream,
+    _reservation: Reservation,
+}
+
 #[derive(Debug)]
 struct Idle {
-    stream: Stream,
-    reservation: Reservation,
+    held: Box<Held>,
     since: Tick,
 }
 
@@ -42,9 +48,9 @@ impl Pool {
     /// nobody asked for show in the remembered readiness, without a call.
     pub(crate) fn check_out(self: &Rc<Self>) -> Option<Upstream> {
         loop {
-            let Idle { stream, reservation, .. } = self.idle.borrow_mut().pop()?;
-            if !stream.is_readable() {
-                return Some(Upstream { held: Some((stream, reservation)), pool: self.clone(), reused: true });
+            let Idle { held, .. } = self.idle.borrow_mut().pop()?;
+            if !held.stream.is_readable() {
+                return Some(Upstream { held: Some(held), pool: self.clone(), reused: true });
             }
         }
     }
@@ -75,7 +81,10 @@ impl Pool {
         };
         let opened = rt::timeout(limit, dialer.open(&self.target, limit)).await;
         match opened.unwrap_or(Err(FaultKind::ConnectTimeout)) {
-            Ok(stream) => Ok(Upstream { held: Some((stream, reservation)), pool: self.clone(), reused: false }),
+            Ok(stream) => {
+                let held = Box::new(Held { stream, _reservation: reservation });
+                Ok(Upstream { held: Some(held), pool: self.clone(), reused: false })
+            }
             Err(kind) => {
                 drop(reservation);
                 self.wake_one();
@@ -94,7 +103,7 @@ impl Pool {
     /// Closes what was idle too long or went stale; lets one waiter look, as another worker may have made room.
     fn sweep(&self, now: Tick) {
         let limit = self.idle_limit.get();
-        self.idle.borrow_mut().retain(|idle| now.wrapping_sub(idle.since) < limit && !idle.stream.is_readable());
+        self.idle.borrow_mut().retain(|idle| now.wrapping_sub(idle.since) < limit && !idle.held.stream.is_readable());
         self.wake_one();
     }
 }
@@ -169,7 +178,7 @@ impl Drop for Wait<'_> {
 /// A connection in use: dirty until it is checked in; dropped anywhere, it is closed and its count released.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    held: Option<(Stream, Reservation)>,
+    held: Option<Box<Held>>,
     pool: Rc<Pool>,
     /// It came from the pool, so it may turn out to be stale.
     pub(crate) reused: bool,
@@ -178,14 +187,15 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// The carrier.
     pub(crate) fn stream(&self) -> &Stream {
-        &self.held.as_ref().expect("a connection in use is held until it is checked in, which consumes it").0
+        let held = self.held.as_ref();
+        &held.expect("a connection in use is held until it is checked in, which consumes it").stream
     }
 
     /// Gives a clean connection back for the next request.
     pub(crate) fn check_in(mut self, now: Tick) {
-        if let Some((stream, reservation)) = self.held.take() {
+        if let Some(held) = self.held.take() {
             // Bytes nobody asked for show at the next check-out or sweep.
-            self.pool.idle.borrow_mut().push(Idle { stream, reservation, since: now });
+            self.pool.idle.borrow_mut().push(Idle { held, since: now });
             self.pool.wake_one();
         }
     }
