@@ -206,7 +206,7 @@ impl Upstream {
     /// A planted fault: when the client left, the count stays.
     pub(crate) fn leak_count(mut self, kind: FaultKind) -> Self {
         if kind == FaultKind::ClientGone && crate::planted::is(crate::planted::Fault::LeakedCount) {
-            let _kept = self.held.take().map(|(_, reservation)| std::mem::ManuallyDrop::new(reservation));
+            let _kept = self.held.take().map(|held| std::mem::ManuallyDrop::new(held._reservation));
         }
         self
     }
