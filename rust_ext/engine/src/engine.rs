@@ -74,7 +74,6 @@ struct Control {
     binds: HashMap<String, Bind>,
     /// Snapshots that were replaced, kept until no worker uses them, so that they are dropped here.
     retired: Vec<Arc<Live>>,
-    started: bool,
 }
 
 impl Engine {
@@ -245,7 +244,6 @@ impl Engine {
         answers.iter().for_each(drop);
         control.binds = binds;
         control.retired.retain(|retired| Arc::strong_count(retired) > 1);
-        control.started = true;
         drop(holders);
         self.background.look_again();
         Ok(())
