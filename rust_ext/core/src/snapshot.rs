@@ -10,6 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+mod internal;
+
+pub use internal::{Internal, InternalServes};
+
 /// The version of this contract; a snapshot of another version is refused.
 pub const VERSION: u32 = 1;
 
@@ -38,6 +42,9 @@ pub struct Snapshot {
     /// Name servers to ask (`ADDR:PORT`); none: the system's configuration.
     #[serde(default)]
     pub resolvers: Vec<SocketAddr>,
+    /// Where the engine itself says how it is; without one nothing is opened.
+    #[serde(default)]
+    pub internal: Vec<Internal>,
 }
 
 /// Ceilings of the process (the config's top-level `limits`).
@@ -240,6 +247,9 @@ pub struct Route {
     pub on_request: bool,
     /// Bytes the gateway holds for a client that does not read.
     pub held_bytes: u32,
+    /// Times of this route's requests get histograms of their own, besides those of its service.
+    #[serde(default)]
+    pub histogram: bool,
 }
 
 /// One way to match. Absent parts match everything.

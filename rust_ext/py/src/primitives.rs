@@ -133,6 +133,7 @@ fn route(pattern: &str) -> Route {
         response_headers: HeaderEdits::default(),
         on_request: false,
         held_bytes: 0,
+        histogram: false,
     }
 }
 
