@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import http.client
 import importlib
-import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -143,21 +139,6 @@ def test_the_life_of_a_request_names_files_that_exist() -> None:
     assert order == sorted(order), "the phases stand in another order in lifecycle.rs"
 
 
-@pytest.mark.parametrize(("place", "text"), blocks("python"), ids=lambda value: value.split("\n")[0][:60])
-def test_python_examples_use_what_exists(place: str, text: str) -> None:
-    tree = ast.parse(text)
-    imported = [
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "fastgate"
-        for alias in node.names
-    ]
-    assert imported, place
-    package = importlib.import_module("fastgate")
-    for name in imported:
-        assert hasattr(package, name), f"{place}: fastgate has no {name}"
-
-
 @pytest.mark.parametrize(("place", "text"), blocks("yaml"), ids=lambda value: value.split("\n")[0][:60])
 def test_configs_load_without_a_warning_and_the_engine_takes_them(place: str, text: str, tmp_path: Path) -> None:
     config = importlib.import_module("fastgate.config")
@@ -166,31 +147,6 @@ def test_configs_load_without_a_warning_and_the_engine_takes_them(place: str, te
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)
     importlib.import_module("fastgate.runtime.running").validate(config.compile(loaded))
-
-
-def test_the_commands_of_the_readme_answer_what_it_says() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    marked = re.search(r"<!-- tested: demo -->\n```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert marked is not None
-    lines = marked[1].splitlines()
-    commands = [(a.split()[-1], b) for a, b in itertools.pairwise(lines) if a.startswith("$ curl ")]
-    assert len(commands) >= 5
-    demo = [sys.executable, "-m", "fastgate", "demo", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(demo, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            page = itertools.takewhile(lambda line: "/events" not in line, process.stdout)  # the last line of its page
-            ports = {int(port) for line in page for port in re.findall(r"curl .*http://127\.0\.0\.1:(\d+)", line)}
-            (port,) = ports
-            for url, expected in commands:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                connection.request("GET", url.removeprefix("http://127.0.0.1:8000"))
-                answer = connection.getresponse()
-                assert f"HTTP/1.1 {answer.status} {answer.reason}" == expected, url
-                connection.close()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
 
 
 def documented(page: str, section: str) -> set[str]:
