@@ -24,7 +24,10 @@ def _name(value: Any) -> str:
 
 
 NAME = Kind(
-    _name, "a name of letters, digits, '_', '-' and '.'", {"type": "string", "pattern": _NAME.pattern[:-2] + "$"}
+    _name,
+    "a name of letters, digits, '_', '-' and '.'",
+    {"type": "string", "pattern": f"^{_NAME.pattern[:-2]}$"},
+    "projects",
 )
 
 
@@ -91,7 +94,12 @@ def _unix(value: str, allowed: str) -> str:
     return value
 
 
-BIND = Kind(_bind, BIND_ALLOWED, {"type": "string"})
+BIND = Kind(
+    _bind,
+    BIND_ALLOWED,
+    {"type": "string", "pattern": r"^(\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$|^unix:/[^/]"},
+    "127.0.0.1:8000",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,9 @@ def _target(value: Any) -> str:
     return str(value)
 
 
-TARGET = Kind(_target, TARGET_ALLOWED, {"type": "string"})
+TARGET = Kind(
+    _target, TARGET_ALLOWED, {"type": "string", "pattern": r"^http://[^/?#@]+$|^unix:/[^/]"}, "http://127.0.0.1:9000"
+)
 
 HOST_ALLOWED = "a host name such as api.example.com, or *.example.org for every name under it"
 
@@ -199,7 +209,7 @@ def _nearest_host(value: str) -> str | None:
     return stripped if stripped != value and _host(stripped.removeprefix("*.")) else None
 
 
-HOST_PATTERN = Kind(_host_pattern, HOST_ALLOWED, {"type": "string"})
+HOST_PATTERN = Kind(_host_pattern, HOST_ALLOWED, {"type": "string", "pattern": r"^(\*\.)?[^*/ ]+$"}, "api.example.com")
 
 
 def _host_policy(value: Any) -> str:
@@ -212,7 +222,7 @@ def _host_policy(value: Any) -> str:
     raise refuse(value, "keep, target or a host name")
 
 
-HOST_POLICY = Kind(_host_policy, "keep, target or a host name", {"type": "string"})
+HOST_POLICY = Kind(_host_policy, "keep, target or a host name", {"type": "string", "pattern": "^[^/ ]+$"}, "target")
 
 
 def _cidr(value: Any) -> str:
@@ -230,7 +240,12 @@ def _cidr(value: Any) -> str:
     raise refuse(value, allowed, nearest=nearest, why="bits are set behind the mask")
 
 
-CIDR = Kind(_cidr, "an address or a network such as 10.0.0.0/8", {"type": "string"})
+CIDR = Kind(
+    _cidr,
+    "an address or a network such as 10.0.0.0/8",
+    {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/\d{1,3})?$"},
+    "10.0.0.0/8",
+)
 
 
 def _method(value: Any) -> str:
@@ -247,7 +262,12 @@ def _method(value: Any) -> str:
     return str(value)
 
 
-METHOD = Kind(_method, "a method in upper case", {"type": "string", "pattern": "^[A-Z0-9_-]{1,32}$"})
+METHOD = Kind(
+    _method,
+    "a method in upper case",
+    {"type": "string", "pattern": "^[A-Z0-9_-]{1,32}$", "not": {"enum": ["CONNECT", "TRACE"]}},
+    "GET",
+)
 
 
 def _header_name(value: Any) -> str:
@@ -258,7 +278,12 @@ def _header_name(value: Any) -> str:
     raise refuse(value, allowed, nearest=nearest if nearest and _TOKEN.match(nearest) else None)
 
 
-HEADER_NAME = Kind(_header_name, "a header name (RFC 9110 §5.6.2)", {"type": "string"})
+HEADER_NAME = Kind(
+    _header_name,
+    "a header name (RFC 9110 §5.6.2)",
+    {"type": "string", "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$"},
+    "X-Request-Start",
+)
 
 
 def _header_value(value: Any) -> str:
@@ -274,7 +299,7 @@ def _header_value(value: Any) -> str:
     return str(value)
 
 
-HEADER_VALUE = Kind(_header_value, "a header value (RFC 9110 §5.5)", {"type": "string"})
+HEADER_VALUE = Kind(_header_value, "a header value (RFC 9110 §5.5)", {"type": "string"}, "text")
 
 
 def _path(value: Any) -> str:
@@ -298,4 +323,4 @@ def _path(value: Any) -> str:
     return str(value)
 
 
-PATH = Kind(_path, "a path that begins with '/'", {"type": "string", "pattern": "^/"})
+PATH = Kind(_path, "a path that begins with '/'", {"type": "string", "pattern": "^/[^?#*]*$"}, "/api")

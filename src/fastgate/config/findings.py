@@ -106,6 +106,20 @@ def place(drafts: Sequence[Draft], sources: Sequence[Source]) -> list[Finding]:
     return findings
 
 
+def where(paths: Sequence[KeyPath], sources: Sequence[Source]) -> dict[KeyPath, tuple[str, int | None]]:
+    """The file and line that each of these paths was written in, the last of several."""
+    found: dict[KeyPath, tuple[str, int | None]] = {}
+    by_source: dict[int, list[KeyPath]] = {}
+    for path in paths:
+        owner = _owner(path, sources)
+        if owner is not None:
+            by_source.setdefault(next(i for i, one in enumerate(sources) if one is owner), []).append(path)
+    for number, mine in by_source.items():
+        source = sources[number]
+        found.update({path: (source.name, place.key[0]) for path, place in source.places(mine).items()})
+    return found
+
+
 def _owner(path: KeyPath, sources: Sequence[Source]) -> Source | None:
     best, deepest = (sources[-1] if len(sources) == 1 else None), -1 if len(sources) != 1 else 0
     for source in sources:

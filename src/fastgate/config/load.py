@@ -29,6 +29,8 @@ class Loaded:
 
     config: Config
     sources: Sequence[Source]
+    # The values as written, all files merged.
+    value: dict[str, Any]
     warnings: tuple[Finding, ...] = ()
     files: tuple[Path, ...] = field(default=())
 
@@ -167,7 +169,7 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
     drafts = later.warnings(config)
     if not config.routes:
         drafts.append(Draft(("routes",), "no routes: every request gets 404", "key", "warning"))
-    return Loaded(config, sources, tuple(place(drafts, sources)), tuple(reader.files))
+    return Loaded(config, sources, merged, tuple(place(drafts, sources)), tuple(reader.files))
 
 
 def _without_include(value: dict[str, Any]) -> dict[str, Any]:

@@ -86,12 +86,14 @@ def substitute(value: Any, environ: Mapping[str, str], drafts: list[Draft], path
 
 def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], path: KeyPath) -> str:
     failed = False
+    names: list[str] = []
 
     def one(match: re.Match[str]) -> str:
         nonlocal failed
         if match[0] == "$${":
             return "${"
         name, default = match[1], match[2]
+        names.append(name)
         if name is None:
             failed = True
             message = f"found {shown(match[0])}; allowed: ${{NAME}}, ${{NAME:-default}}, or $${{ for a plain ${{"
@@ -110,4 +112,8 @@ def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], path: KeyP
         return match[0]
 
     result = _VARIABLE.sub(one, text)
-    return text if failed else Substituted(result)
+    if failed:
+        return text
+    substituted = Substituted(result)
+    substituted.names = tuple(dict.fromkeys(names))
+    return substituted

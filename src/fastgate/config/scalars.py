@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from fastgate.config import units
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 # What pydantic calls an error raised here; findings.py turns its context into the sentence.
 REFUSED = "fastgate_refused"
@@ -23,7 +24,9 @@ Nearest: TypeAlias = str | int | None
 class Substituted(str):
     """Text that came out of `${NAME}`: a field of another type reads it as if it had been written there."""
 
-    __slots__ = ()
+    __slots__ = ("names",)
+    # The variables it was made of.
+    names: tuple[str, ...]
 
 
 def refuse(found: object, allowed: str, *, nearest: Nearest = None, why: str | None = None) -> PydanticCustomError:
@@ -33,6 +36,8 @@ def refuse(found: object, allowed: str, *, nearest: Nearest = None, why: str | N
 
 def nearest_word(word: str, words: Iterable[str]) -> str | None:
     """The one of `words` that looks most like `word`, if any looks enough like it."""
+    import difflib
+
     choices = list(words)
     found = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     if found:
@@ -41,19 +46,26 @@ def nearest_word(word: str, words: Iterable[str]) -> str | None:
     return next((c for c in choices if c.lower() == folded or (len(folded) > 2 and c.startswith(folded))), None)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """How a scalar is read, what is allowed (for docs and errors) and its JSON Schema."""
+    """How a scalar is read, and what docs, errors and editors are told of it."""
 
     read: Callable[[Any], Any]
+    # What is allowed, in words.
     allowed: str
+    # The JSON Schema of what may be written.
     schema: dict[str, Any]
+    # One value as people write it.
+    example: Any = None
+    # From the value read back to what people write.
+    write: Callable[[Any], Any] = _as_it_is
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**self.schema, "description": self.allowed}
 
 
 def text(allowed: str = "text", pattern: str | None = None) -> Kind:
@@ -66,7 +78,7 @@ def text(allowed: str = "text", pattern: str | None = None) -> Kind:
             raise refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
         raise refuse(value, allowed)
 
-    return Kind(read, allowed, {"type": "string"} | ({"pattern": pattern} if pattern else {}))
+    return Kind(read, allowed, {"type": "string"} | ({"pattern": pattern} if pattern else {}), "text")
 
 
 def shown(value: object) -> str:
@@ -97,7 +109,7 @@ def whole(low: int, high: int) -> Kind:
         nearest = int(value) if fits else None
         raise refuse(value, allowed, nearest=nearest, why="without quotes" if fits else None)
 
-    return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high})
+    return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high}, max(low, min(high, 10)))
 
 
 def _number(value: str) -> int | None:
@@ -119,7 +131,7 @@ def fraction(low: float, high: float) -> Kind:
             return float(number)
         raise refuse(value, allowed)
 
-    return Kind(read, allowed, {"type": "number", "minimum": low, "maximum": high})
+    return Kind(read, allowed, {"type": "number", "minimum": low, "maximum": high}, high / 2)
 
 
 _FLAG_WORDS = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false"}
@@ -136,7 +148,7 @@ def _flag(value: Any) -> bool:
     )
 
 
-FLAG = Kind(_flag, "true, false", {"type": "boolean"})
+FLAG = Kind(_flag, "true, false", {"type": "boolean"}, True)
 
 
 def choice(*words: str) -> Kind:
@@ -149,7 +161,7 @@ def choice(*words: str) -> Kind:
             return known[value]
         raise refuse(value, allowed, nearest=nearest_word(value, words) if isinstance(value, str) else None)
 
-    return Kind(read, allowed, {"enum": list(words)})
+    return Kind(read, allowed, {"enum": list(words)}, words[0])
 
 
 def duration(low: int = 0, high: int = 366 * 86_400_000) -> Kind:
@@ -171,7 +183,10 @@ def duration(low: int = 0, high: int = 366 * 86_400_000) -> Kind:
             raise refuse(value, allowed if ms < low else f"{allowed}, at most {units.format_duration(high)}")
         return ms
 
-    return Kind(read, allowed, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^0$"})
+    schema = {"type": ["string", "integer"], "pattern": r"^(\d{1,15}(\.\d{1,3})?(ms|s|m|h|d))+$|^0$", "maximum": 0}
+    return Kind(
+        read, allowed, schema, "30s" if high >= 30_000 >= low else units.format_duration(low), units.format_duration
+    )
 
 
 def size(low: int = 0, high: int = 1 << 50) -> Kind:
@@ -189,7 +204,8 @@ def size(low: int = 0, high: int = 1 << 50) -> Kind:
             raise refuse(value, allowed + bounds)
         return count
 
-    return Kind(read, allowed, {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)$"})
+    schema = {"type": ["string", "integer"], "pattern": r"^\d{1,16}((\.\d{1,3})?(B|kB|KiB|MB|MiB|GB|GiB))?$"}
+    return Kind(read, allowed + bounds if low else allowed, schema, "1MiB", units.format_size)
 
 
 def _byte_rate(value: Any) -> int:
@@ -203,7 +219,18 @@ def _byte_rate(value: Any) -> int:
     return rate
 
 
-BYTE_RATE = Kind(_byte_rate, "bytes a second such as 100B/s or 1KiB/s, 0 for none", {"type": ["string", "integer"]})
+BYTE_RATE = Kind(
+    _byte_rate,
+    "bytes a second such as 100B/s or 1KiB/s, 0 for none",
+    {
+        "type": ["string", "integer"],
+        "pattern": r"^\d{1,16}(\.\d{1,3})?(B|kB|KiB|MB|MiB|GB|GiB)/s$",
+        "minimum": 0,
+        "maximum": 0,
+    },
+    "1KiB/s",
+    lambda rate: f"{units.format_size(rate)}/s",
+)
 
 
 def _rate(value: Any) -> tuple[int, int]:
@@ -214,7 +241,13 @@ def _rate(value: Any) -> tuple[int, int]:
     return rate
 
 
-RATE = Kind(_rate, "a rate such as 100/s, 30/m or 10000/d", {"type": "string", "pattern": r"^\d+/(s|m|h|d)$"})
+RATE = Kind(
+    _rate,
+    "a rate such as 100/s, 30/m or 10000/d",
+    {"type": "string", "pattern": r"^\d{1,12}/(s|m|h|d)$"},
+    "100/s",
+    lambda rate: units.format_rate(*rate),
+)
 
 
 def _percent(value: Any) -> float:
@@ -227,4 +260,10 @@ def _percent(value: Any) -> float:
     )
 
 
-PERCENT = Kind(_percent, "a percentage such as 20%", {"type": "string", "pattern": r"^\d+(\.\d+)?%$"})
+PERCENT = Kind(
+    _percent,
+    "a percentage such as 20%",
+    {"type": "string", "pattern": r"^\d+(\.\d+)?%$"},
+    "20%",
+    lambda number: f"{number:g}%",
+)

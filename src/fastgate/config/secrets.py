@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import core_schema
 
 from fastgate.config.scalars import refuse
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, ValidationInfo
+    from pydantic_core import CoreSchema
 
 ALLOWED = "a reference: env:NAME or file:/path"
 _ENV = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -66,12 +68,17 @@ class SecretKind:
     """The pydantic side of a secret-typed field."""
 
     allowed = ALLOWED
+    # A literal may be allowed on the command line, so that the schema only hints.
+    schema: Mapping[str, Any] = {"type": "string", "minLength": 1}
+    example = "env:REDIS_PASSWORD"
+
+    @staticmethod
+    def write(secret: Secret) -> str:
+        """The reference; never a literal."""
+        return "(literal, not shown)" if secret.literal else secret.reference
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(_read)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$", "description": ALLOWED}
 
 
 SECRET = SecretKind()

@@ -105,6 +105,11 @@ def format_size(size: int) -> str:
     return f"{size // SIZE_UNITS[unit]}{unit}"
 
 
+def format_rate(count: int, seconds: int) -> str:
+    """A rate as it is written; `seconds` is those of one unit."""
+    return f"{count}/{next(unit for unit, size in RATE_UNITS.items() if size == seconds)}"
+
+
 def nearest_duration(text: str) -> str | None:
     """What the writer of `5 seconds` or `5` most likely meant."""
     match = _LOOSE.match(text)

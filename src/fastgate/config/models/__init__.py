@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastgate.config.models.base import Model, Name, OneOrMany, SecretText, Text, field
+from fastgate.config.models.base import Model, Name, OneOrMany, OrOff, SecretText, Text, field
 from fastgate.config.models.listeners import Listener
 from fastgate.config.models.policies import Policies
 from fastgate.config.models.process import Admin, Consumer, Control, Limits, Logs, Metrics, Realtime, Shutdown, Store
@@ -30,18 +30,28 @@ __all__ = [
 class Config(Model):
     """A whole config."""
 
-    listeners: dict[Name, Listener] = field("Where clients connect; 0.0.0.0:8000 unless given.", {})
-    services: dict[Name, Service] = field("Where requests go.", {})
-    routes: dict[Name, Route] = field("Which request goes where.", {})
+    listeners: dict[Name, Listener] = field(
+        "Where clients connect, by name.", {}, unset="one listener, named default, on 0.0.0.0:8000"
+    )
+    services: dict[Name, Service] = field("Where requests go, by name.", {})
+    routes: dict[Name, Route] = field("Which request goes where, by name.", {})
     policies: Policies | None = field("Policies of every route.")
     limits: Limits = field("Ceilings of the process.", Limits.model_construct())
     shutdown: Shutdown = field("How the process ends.", Shutdown.model_construct())
-    workers: Annotated[int, whole(0, 1024)] = field("Worker threads; 0: the CPUs this process may use.", 0)
-    include: OneOrMany[Text] | None = field("Further files, as patterns relative to this one.")
-    control: Control | None = field("The control socket.", later="plain")
-    admin: Admin | None = field("The admin listener.", later="plain")
-    metrics: Metrics | None = field("The metrics listener.", later="plain")
-    store: Store | None = field("State shared between processes.", later="plain")
+    workers: Annotated[int, whole(0, 1024)] = field(
+        "Worker threads, fixed at start; 0 takes the CPUs this process may use.", 0
+    )
+    include: OneOrMany[Text] | None = field(
+        "Further files of the same level, as paths or patterns relative to this file.", example=["routes/*.yaml"]
+    )
+    control: Control | None = field("The control socket, over which the command line talks to a running gateway.")
+    admin: OrOff[Admin] | None = field(
+        "The admin listener; false opens none.", later="plain", unset="127.0.0.1:8002, or the next free port"
+    )
+    metrics: OrOff[Metrics] | None = field(
+        "The metrics listener; false opens none.", later="plain", unset="127.0.0.1:8003, or the next free port"
+    )
+    store: Store | None = field("State shared between processes.", later="plain", unset="state stays in this process")
     consumers: dict[Name, Consumer] | None = field("Who uses the gateway.", later="plain")
     realtime: Realtime | None = field("The hub.", later="plain")
     logs: Logs | None = field("Logs.")

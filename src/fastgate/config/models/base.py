@@ -45,14 +45,40 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
-def field(doc: str, default: Any = None, *, later: Later | None = None, required: bool = False) -> Any:
-    """A field: its one doc line, its default, and whether a later version will read it."""
-    extra: JsonDict | None = {"x-later": later} if later else None
+def field(
+    doc: str,
+    default: Any = None,
+    *,
+    later: Later | None = None,
+    required: bool = False,
+    unset: str | None = None,
+    example: Any = None,
+    alias: str | None = None,
+) -> Any:
+    """A field: all that is said of it, once; errors, reference, schema and starter file are made from it.
+
+    Args:
+        doc: One sentence.
+        default: The value that stands for an absent key, as it is read (milliseconds, bytes).
+        later: A later version will read it.
+        required: The key must be written.
+        unset: What an absent key means, where that is no value of the field.
+        example: A value as people write it, where the one of its kind says too little.
+        alias: The key, where it is no Python name.
+    """
+    notes: JsonDict = {}
+    if later:
+        notes["x-later"] = later
+    if unset:
+        notes["x-unset"] = unset
+    said: dict[str, Any] = {"description": doc, "alias": alias, "json_schema_extra": notes or None}
+    if example is not None:
+        said["examples"] = [example]
     if required:
-        return Field(description=doc, json_schema_extra=extra)
+        return Field(**said)
     if isinstance(default, (list, dict)):
-        return Field(default_factory=lambda: type(default)(default), description=doc, json_schema_extra=extra)
-    return Field(default, description=doc, json_schema_extra=extra)
+        return Field(default_factory=lambda: type(default)(default), **said)
+    return Field(default, **said)
 
 
 Text = Annotated[str, scalars.text()]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from fastgate.config.models.base import Bind, Cidr, Model, Text, field
 from fastgate.config.scalars import choice
 
@@ -15,15 +13,19 @@ Serve = Annotated[Literal["http", "realtime", "publish"], choice("http", "realti
 class Certificate(Model):
     """A certificate chain and its key."""
 
-    cert: Text = field("Path of the certificate chain (PEM).", required=True)
-    key: Text = field("Path of the private key (PEM).", required=True)
+    cert: Text = field("Path of the certificate chain (PEM).", required=True, example="/etc/fastgate/tls.crt")
+    key: Text = field("Path of the private key (PEM).", required=True, example="/etc/fastgate/tls.key")
 
 
 class ClientAuth(Model):
     """Client certificates (mTLS)."""
 
-    ca: Text = field("Path of the authorities that sign client certificates (PEM).", required=True)
-    crl: Text | None = field("Path of a revocation list (PEM).")
+    ca: Text = field(
+        "Path of the authorities that sign client certificates (PEM).",
+        required=True,
+        example="/etc/fastgate/clients.pem",
+    )
+    crl: Text | None = field("Path of a revocation list (PEM).", unset="no list", example="/etc/fastgate/revoked.pem")
     mode: Annotated[Literal["required", "optional"], choice("required", "optional")] = field(
         "Whether a client must show a certificate.", "required"
     )
@@ -40,7 +42,7 @@ class ListenerTls(Model):
 class ProxyProtocol(Model):
     """The PROXY protocol before the first request."""
 
-    from_: list[Cidr] = Field(alias="from", description="Peers that send it.")
+    from_: list[Cidr] = field("Peers that send it.", required=True, alias="from")
 
 
 class Listener(Model):
@@ -48,7 +50,7 @@ class Listener(Model):
 
     bind: Bind = field("The address: 0.0.0.0:8000, [::]:8000 or unix:/path; port 0 takes a free one.", required=True)
     tls: ListenerTls | None = field("Serve TLS here.", later="security")
-    only: list[Serve] | None = field("What this listener serves; everything unless given.")
+    only: list[Serve] | None = field("What this listener serves.", unset="everything")
     trusted_proxies: list[Cidr] = field("Peers whose X-Forwarded-* headers are believed.", [])
     proxy_protocol: ProxyProtocol | None = field("Read the PROXY protocol from these peers.", later="security")
     redirect: Annotated[Literal["https"], choice("https")] | None = field(

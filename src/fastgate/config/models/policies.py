@@ -34,60 +34,66 @@ class Policy(Model):
 class HeaderChanges(Policy):
     """Changes to headers: remove, then set, then add."""
 
-    set: dict[HeaderName, HeaderValue] = field("Replaces every field line of that name.", {})
-    add: dict[HeaderName, HeaderValue] = field("Adds a field line.", {})
-    remove: list[HeaderName] = field("Removes every field line of that name.", [])
+    set: dict[HeaderName, HeaderValue] = field(
+        "Replaces every field line of that name.", {}, example={"x-tenant": "acme"}
+    )
+    add: dict[HeaderName, HeaderValue] = field("Adds a field line.", {}, example={"vary": "accept-language"})
+    remove: list[HeaderName] = field("Removes every field line of that name.", [], example=["server"])
 
 
 class TokenPlaces(Model):
     """Where a token is looked for."""
 
-    header: HeaderName | None = field("The header that carries it; Authorization unless given.")
-    cookie: Text | None = field("A cookie that carries it.")
-    query: Text | None = field("A query parameter that carries it.")
+    header: HeaderName | None = field("The header that carries it.", unset="Authorization", example="Authorization")
+    cookie: Text | None = field("A cookie that carries it.", example="session")
+    query: Text | None = field("A query parameter that carries it.", example="access_token")
 
 
 class Jwt(Model):
     """JSON Web Tokens."""
 
-    issuer: Text | None = field("The issuer (iss), compared exactly.")
-    audience: OneOrMany[Text] = field("The audience (aud) asked for; `any` must be written.", required=True)
-    jwks: Text | None = field("URL or path of the key set; without it, discovery from the issuer.")
+    issuer: Text | None = field("The issuer (iss), compared exactly.", example="https://id.example.com/")
+    audience: OneOrMany[Text] = field(
+        "The audience (aud) asked for; `any` must be written.", required=True, example="projects"
+    )
+    jwks: Text | None = field(
+        "URL or path of the key set.", unset="discovery from the issuer", example="https://id.example.com/keys"
+    )
     keys: list[Any] | None = field("Keys written here.")
-    algorithms: list[Text] | None = field("Algorithms accepted; those that fit the keys unless given.")
-    types: list[Text] | None = field("Values of typ accepted besides JWT and at+jwt.")
+    algorithms: list[Text] | None = field("Algorithms accepted.", unset="those that fit the keys", example=["ES256"])
+    types: list[Text] | None = field("Values of typ accepted besides JWT and at+jwt.", example=["app+jwt"])
     skew: Annotated[int, duration(0, 60_000)] = field("Difference of clocks that is forgiven.", 30_000)
     max_age: Duration | None = field("The oldest token accepted, by iat.")
     required_claims: Any = field("Claims that must be there.")
     token: TokenPlaces | None = field("Where the token is looked for.")
-    headers: dict[HeaderName, Text] = field("Headers written from claims.", {})
-    roles_from: Text | None = field("Path of the claim that lists roles.")
-    scopes_from: Text | None = field("Path of the claim that lists scopes.")
-    consumer_from: Text | None = field("Path of the claim that names the consumer.")
+    headers: dict[HeaderName, Text] = field("Headers written from claims.", {}, example={"x-user": "sub"})
+    roles_from: Text | None = field("Path of the claim that lists roles.", example="realm_access.roles")
+    scopes_from: Text | None = field("Path of the claim that lists scopes.", example="scope")
+    consumer_from: Text | None = field("Path of the claim that names the consumer.", example="azp")
     revocation: Any = field("How revoked tokens are known.")
 
 
 class ApiKey(Model):
     """API keys."""
 
-    header: HeaderName | None = field("The header that carries the key.")
-    query: Text | None = field("The query parameter that carries the key.")
-    keys_file: Text | None = field("Path of a file of keys.")
+    header: HeaderName | None = field("The header that carries the key.", example="X-API-Key")
+    query: Text | None = field("The query parameter that carries the key.", example="api_key")
+    keys_file: Text | None = field("Path of a file of keys.", example="/etc/fastgate/keys")
 
 
 class Basic(Model):
     """Basic credentials (RFC 7617)."""
 
-    users_file: Text | None = field("Path of a file of users and password hashes.")
-    realm: Text | None = field("The realm named in WWW-Authenticate.")
+    users_file: Text | None = field("Path of a file of users and password hashes.", example="/etc/fastgate/users")
+    realm: Text | None = field("The realm named in WWW-Authenticate.", example="projects")
 
 
 class Introspection(Model):
     """Token introspection (RFC 7662)."""
 
-    url: Text = field("The introspection endpoint.", required=True)
-    client_id: Text | None = field("The client this gateway is.")
-    client_secret: SecretText | None = field("Its secret, as a reference.")
+    url: Text = field("The introspection endpoint.", required=True, example="https://id.example.com/introspect")
+    client_id: Text | None = field("The client this gateway is.", example="gateway")
+    client_secret: SecretText | None = field("Its secret, as a reference.", example="env:CLIENT_SECRET")
     max_stale: Duration | None = field("How long an old answer may stand in while the endpoint is down.")
 
 
@@ -108,14 +114,14 @@ class Auth(Policy):
 
     any_of: list[AuthMethod] = field("Ways to prove it; the first that fits the request counts.", required=True)
     anonymous: Name | None = field("The consumer of requests that show no credential.")
-    failures: Rate | None = field("Failed credentials allowed from one address; 30/m unless given.")
+    failures: Rate | None = field("Failed credentials allowed from one address.", unset="30/m", example="30/m")
 
 
 class Roles(Model):
     """Roles or scopes asked for."""
 
-    any: list[Text] | None = field("At least one of them.")
-    all: list[Text] | None = field("All of them.")
+    any: list[Text] | None = field("At least one of them.", example=["editor", "admin"])
+    all: list[Text] | None = field("All of them.", example=["editor"])
 
 
 class Require(Policy):
@@ -123,15 +129,17 @@ class Require(Policy):
 
     roles: Roles | None = field("Roles.")
     scopes: Roles | None = field("Scopes.")
-    expression: Text | None = field("An expression over request and claims that must be true.")
+    expression: Text | None = field(
+        "An expression over request and claims that must be true.", example='request.method == "GET"'
+    )
 
 
 class Limit(Model):
     """One rate."""
 
-    rate: Rate = field("How many in which time: 100/s, 30/m, 10000/d.", required=True)
+    rate: Rate = field("How many in which time.", required=True)
     burst: Count | None = field("How many at once.")
-    per: Text | None = field("What is counted: address, consumer, header:NAME, claim:NAME, route.")
+    per: Text | None = field("What is counted: address, consumer, header:NAME, claim:NAME, route.", example="consumer")
     cost: Any = field("How much a request counts.")
     dry_run: Flag = field("Count and report, let pass.", False)
     calendar: Any = field("Windows that begin with the calendar's.")
@@ -153,14 +161,14 @@ class Ip(Policy):
 
     allow: list[Cidr] = field("Only these.", [])
     deny: list[Cidr] = field("None of these.", [])
-    files: list[Text] = field("Files of further networks.", [])
+    files: list[Text] = field("Files of further networks.", [], example=["/etc/fastgate/denied.txt"])
 
 
 class Cors(Policy):
     """Cross-origin requests."""
 
-    origins: list[Text] = field("Origins allowed.", required=True)
-    methods: list[Text] | None = field("Methods allowed.")
+    origins: list[Text] = field("Origins allowed.", required=True, example=["https://app.example.com"])
+    methods: list[Text] | None = field("Methods allowed.", example=["GET", "POST"])
     headers: list[HeaderName] | None = field("Request headers allowed.")
     expose: list[HeaderName] | None = field("Response headers shown to scripts.")
     credentials: Flag = field("Allow cookies and credentials.", False)
@@ -170,14 +178,14 @@ class Cors(Policy):
 class Csrf(Policy):
     """Cross-site request forgery."""
 
-    origins: list[Text] = field("Origins allowed besides the own one.", [])
+    origins: list[Text] = field("Origins allowed besides the own one.", [], example=["https://app.example.com"])
 
 
 class SecurityHeaders(Policy):
     """Headers that make browsers stricter."""
 
     hsts: Any = field("Strict-Transport-Security.")
-    csp: Text | None = field("Content-Security-Policy.")
+    csp: Text | None = field("Content-Security-Policy.", example="default-src 'self'")
 
 
 class Tenant(Policy):
@@ -185,7 +193,7 @@ class Tenant(Policy):
 
     header: HeaderName = field("The header that names it.", required=True)
     trusted_from: list[Cidr] = field("Peers that may set it.", [])
-    must_equal: Text | None = field("The claim it must equal.")
+    must_equal: Text | None = field("The claim it must equal.", example="tenant")
 
 
 class Policies(Model):

@@ -26,7 +26,7 @@ class Limits(Model):
     """Ceilings of the process."""
 
     max_connections: Annotated[int, whole(1, 10_000_000)] | None = field(
-        "Client connections open at once; as many as one descriptor table holds unless given."
+        "Client connections open at once.", unset="as many as one descriptor table holds", example=120000
     )
     headers: Annotated[int, size(1024, 1 << 20)] = field("Bytes of a request head, request line included.", 32 * 1024)
     header_count: Annotated[int, whole(1, 1000)] = field("Field lines of a request head.", 100)
@@ -35,11 +35,13 @@ class Limits(Model):
     write_stall: Annotated[int, duration(100)] = field(
         "Time without progress after which a peer that does not read is dropped.", 30_000
     )
-    body_min_rate: ByteRate = field("Rate below which a request body is too slow, after 10 s; 0 for none.", 100)
+    body_min_rate: ByteRate = field(
+        "Rate below which a request body is too slow, after its first 10 seconds; 0 for none.", 100
+    )
     connection_age: Annotated[int, duration(1000)] = field(
         "Age at which a keep-alive connection is closed with an answer.", 3_600_000
     )
-    accept_rate: Rate | None = field("Accepted connections, each worker; no limit unless given.")
+    accept_rate: Rate | None = field("Accepted connections, each worker.", unset="no limit", example="1000/s")
 
 
 class Shutdown(Model):
@@ -52,31 +54,31 @@ class Shutdown(Model):
 class AccessLog(Model):
     """The access log."""
 
-    to: Text = field("stdout, syslog, or the path of a file.", "stdout")
-    format: Text = field("json, combined, or a template.", "json")
+    to: Text = field("stdout, syslog, or the path of a file.", "stdout", example="stdout")
+    format: Text = field("json, combined, or a template.", "json", example="json")
     sample: Annotated[float, fraction(0, 1)] = field("The share of requests that is logged.", 1.0)
 
 
 class AuditLog(Model):
     """The audit log."""
 
-    to: Text = field("stdout, syslog, or the path of a file.", "stdout")
+    to: Text = field("stdout, syslog, or the path of a file.", "stdout", example="stdout")
 
 
 class Redact(Model):
     """What no log may show."""
 
-    query: list[Text] = field("Query parameters.", [])
-    headers: list[HeaderName] = field("Headers.", [])
+    query: list[Text] = field("Query parameters.", [], example=["token"])
+    headers: list[HeaderName] = field("Headers.", [], example=["authorization"])
 
 
 class Logs(Model):
     """Logs."""
 
-    access: OrOff[AccessLog] | None = field("The access log; off unless given.", later="plain")
+    access: OrOff[AccessLog] | None = field("The access log; false switches it off.", later="plain", unset="off")
     level: (
         Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] | None
-    ) = field("The least important messages of the diagnostic log.", later="plain")
+    ) = field("The least important messages of the diagnostic log.", later="plain", unset="info")
     audit: AuditLog | None = field("The audit log.", later="plain")
     redact: Redact | None = field("What no log may show.", later="plain")
 
@@ -97,21 +99,23 @@ class Metrics(Model):
 class Control(Model):
     """The control socket."""
 
-    socket: Text = field("Its path.", required=True)
+    socket: Text = field(
+        "Its path; a Unix socket for this user alone.", required=True, example="/run/fastgate/control.sock"
+    )
 
 
 class Store(Model):
     """State shared between processes."""
 
-    url: Text = field("redis://HOST:PORT/DB.", required=True)
+    url: Text = field("redis://HOST:PORT/DB.", required=True, example="redis://127.0.0.1:6379/0")
     password: SecretText | None = field("Its password, as a reference.")
 
 
 class ConsumerKey(Model):
     """One API key of a consumer."""
 
-    hash: Text = field("sha256:HEX of the key.", required=True)
-    expires: Text | None = field("When it ends, RFC 3339.")
+    hash: Text = field("sha256:HEX of the key.", required=True, example="sha256:…")
+    expires: Text | None = field("When it ends, RFC 3339.", example="2027-01-01T00:00:00Z")
 
 
 class Consumer(Model):
@@ -127,14 +131,14 @@ class Queue(Model):
     """What a subscriber that does not read may have waiting."""
 
     bytes: Annotated[int, size(1024, 1 << 30)] = field("Bytes.", 1 << 20)
-    when_full: Text = field("What happens then.", "disconnect")
+    when_full: Text = field("What happens then.", "disconnect", example="disconnect")
 
 
 class Endpoint(Model):
     """One place subscribers connect to."""
 
-    path: PathText = field("The path, exact or a template.", required=True)
-    channels: list[Text] = field("Channels, as templates over the captures.", [])
+    path: PathText = field("The path, exact or a template.", required=True, example="/r/{room}")
+    channels: list[Text] = field("Channels, as templates over the captures.", [], example=["room:{room}"])
     source: Annotated[Literal["redis", "local"], choice("redis", "local")] = field(
         "Where publications come from.", "local"
     )
@@ -148,7 +152,7 @@ class Endpoint(Model):
     publish: Any = field("Who may publish from here.")
     max_members: Annotated[int, whole(1, 10_000_000)] | None = field("Subscribers of one channel.")
     queue: Queue | None = field("What a subscriber that does not read may have waiting.")
-    origins: list[Text] | None = field("Origins allowed.")
+    origins: list[Text] | None = field("Origins allowed.", example=["https://app.example.com"])
     policies: Policies | None = field("Policies of this endpoint.")
     listeners: list[Name] | None = field("The listeners that serve it.")
 

@@ -42,44 +42,54 @@ Protocol = Annotated[str, text("a protocol name such as websocket", "^[a-z0-9-]+
 class ValueMatch(Model):
     """How a value is matched: exactly one key."""
 
-    exact: Text | None = field("Byte for byte.")
+    exact: Text | None = field("Byte for byte.", example="1")
     present: Flag | None = field("There (true) or not there (false).")
-    regex: Text | None = field("A linear-time expression on the whole value.")
+    regex: Text | None = field("A linear-time expression on the whole value.", example="v[0-9]+")
 
 
 class Match(Model):
     """One way to match; what is not given matches everything."""
 
     prefix: PathText | None = field("Whole segments from the start; captures the remainder as {rest}.")
-    path: PathText | None = field("The whole path, exact or a template: {id} one segment, {rest:path} the remainder.")
-    regex: Text | None = field("A linear-time expression on the whole path, tried last.")
-    hosts: list[HostPattern] = field("Host names, exact or with a leading `*.`.", [])
-    methods: list[Method] = field("Methods.", [])
-    headers: dict[HeaderName, TextOrMap[Text, ValueMatch]] = field("Headers by name; all must hold.", {})
-    query: dict[Text, TextOrMap[Text, ValueMatch]] = field("Query parameters by name; all must hold.", {})
-    client_ip: list[Cidr] = field("Client addresses; any of them.", [])
+    path: PathText | None = field(
+        "The whole path, exact or a template: {id} one segment, {rest:path} the remainder.", example="/users/{id}"
+    )
+    regex: Text | None = field("A linear-time expression on the whole path, tried last.", example="/v[0-9]+/.*")
+    hosts: list[HostPattern] = field(
+        "Host names, exact or with a leading `*.`.", [], unset="every host", example=["*.example.org"]
+    )
+    methods: list[Method] = field("Methods.", [], unset="every method", example=["GET", "POST"])
+    headers: dict[HeaderName, TextOrMap[Text, ValueMatch]] = field(
+        "Headers by name; all must hold.", {}, example={"x-version": "1"}
+    )
+    query: dict[Text, TextOrMap[Text, ValueMatch]] = field(
+        "Query parameters by name; all must hold.", {}, example={"debug": {"present": True}}
+    )
+    client_ip: list[Cidr] = field("Client addresses; any of them.", [], unset="every address")
 
 
 class Respond(Model):
     """A fixed answer."""
 
-    status: Annotated[int, whole(200, 599)] = field("The status.", required=True)
-    headers: dict[HeaderName, HeaderValue] = field("Header fields.", {})
-    body: Text | None = field("The content, verbatim; without it, 4xx and 5xx get a problem document (RFC 9457).")
+    status: Annotated[int, whole(200, 599)] = field("The status.", required=True, example=403)
+    headers: dict[HeaderName, HeaderValue] = field("Header fields.", {}, example={"cache-control": "no-store"})
+    body: Text | None = field(
+        "The content, verbatim.", unset="4xx and 5xx get a problem document (RFC 9457)", example="pong"
+    )
 
 
 class Redirect(Model):
     """A redirect."""
 
-    to: Text = field("A template over the captures, {host}, {path} and {query}.", required=True)
-    status: Annotated[int, REDIRECT_STATUS] = field("301, 302, 303, 307 or 308.", 307)
+    to: Text = field("A template over the captures, {host}, {path} and {query}.", required=True, example="/v2{rest}")
+    status: Annotated[int, REDIRECT_STATUS] = field("The status of the redirect.", 307)
 
 
 class Static(Model):
     """Files of a folder."""
 
-    root: Text = field("The folder.", required=True)
-    index: Text = field("What a folder's path shows.", "index.html")
+    root: Text = field("The folder.", required=True, example="/srv/www")
+    index: Text = field("What a folder's path shows.", "index.html", example="index.html")
 
 
 class Rewrite(Model):
@@ -87,7 +97,7 @@ class Rewrite(Model):
 
     strip_prefix: PathText | None = field("Remove this prefix (whole segments).")
     replace: PathText | None = field("Put this in the place of the matched prefix.")
-    path: PathText | None = field("A template over the captures.")
+    path: PathText | None = field("A template over the captures.", example="/people/{id}")
 
 
 class RouteAccessLog(Model):
@@ -110,16 +120,21 @@ class Route(Model):
     half_close: Annotated[Literal["cancel", "keep"], choice("cancel", "keep")] = field(
         "When a client ends its side while an answer is pending: cancel the work, or answer first.", "cancel"
     )
-    upgrade: list[Protocol] = field("Protocols passed on in Upgrade.", ["websocket"])
+    upgrade: list[Protocol] = field(
+        "Protocols passed on in Upgrade; any other is dropped.", ["websocket"], example=["websocket"]
+    )
     timeouts: Timeouts = field(
         "Time-outs of the exchange; each key replaces the service's.", Timeouts.model_construct()
     )
-    retries: Retries | None = field("In the place of the service's.", later="plain")
-    max_body: Size | None = field("Bytes of a request body; no limit unless given.")
+    retries: Retries | None = field("In the place of the service's.", later="plain", unset="the service's")
+    max_body: Size | None = field("Bytes of a request body; more is 413.", unset="no limit")
     max_held_body: Annotated[int, size(1024, 1 << 30)] | None = field(
-        "Bytes the gateway holds of a body for a peer that does not read; 256KiB unless given."
+        "Bytes the gateway holds of a body for a peer that does not read.", unset="256KiB"
     )
     access_log: RouteAccessLog | None = field("The access log of this route.", later="plain")
+    histogram: Flag = field(
+        "Histograms of this route in the metrics, beside those of its service.", False, later="plain"
+    )
     priority: Annotated[int, whole(-1_000_000, 1_000_000)] = field("Higher wins before anything else is compared.", 0)
-    listeners: list[Name] | None = field("The listeners that serve it; every one unless given.")
+    listeners: list[Name] | None = field("The listeners that serve it.", unset="every listener", example=["public"])
     policies: Policies | None = field("Policies of this route.")

@@ -25,9 +25,15 @@ class Target(Model):
 class Timeouts(Model):
     """Time-outs of an exchange with a target."""
 
-    connect: Positive | None = field("Until the connection to a target stands; 5s unless given.")
-    response: Positive | None = field("From the last byte of the request to the head of the answer; 60s unless given.")
-    idle: Positive | None = field("Without a byte either way while bodies or a tunnel flow; 60s unless given.")
+    connect: Positive | None = field(
+        "Until the connection to a target stands.", unset="the service's, else 5s", example="5s"
+    )
+    response: Positive | None = field(
+        "From the last byte of the request to the head of the answer.", unset="the service's, else 60s"
+    )
+    idle: Positive | None = field(
+        "Without a byte either way while bodies or a tunnel flow.", unset="the service's, else 60s"
+    )
 
 
 class Pool(Model):
@@ -81,17 +87,21 @@ class Retries(Model):
 class ServiceTls(Model):
     """TLS to the targets."""
 
-    ca: Text | None = field("Path of the authorities to trust (PEM); the system's unless given.")
-    cert: Text | None = field("Path of a client certificate (PEM).")
-    key: Text | None = field("Path of its key (PEM).")
-    server_name: Text | None = field("The name to ask for and to verify.")
+    ca: Text | None = field(
+        "Path of the authorities to trust (PEM).", unset="the system's", example="/etc/fastgate/targets.pem"
+    )
+    cert: Text | None = field("Path of a client certificate (PEM).", example="/etc/fastgate/client.crt")
+    key: Text | None = field("Path of its key (PEM).", example="/etc/fastgate/client.key")
+    server_name: Text | None = field("The name to ask for and to verify.", unset="the target's", example="api.internal")
     verify: Flag = field("Verify the target's certificate.", True)
 
 
 class Service(Model):
     """A named group of targets."""
 
-    targets: list[TextOrMap[TargetUrl, Target]] = field("At least one URL, as text or {url, weight}.", [])
+    targets: list[TextOrMap[TargetUrl, Target]] = field(
+        "At least one URL, as text or {url, weight}.", [], example=["http://127.0.0.1:9000", "http://127.0.0.1:9001"]
+    )
     balance: Annotated[Balance, choice(*BALANCES)] = field("How a target is chosen.", "round_robin")
     timeouts: Timeouts = field("Time-outs of an exchange.", Timeouts.model_construct())
     pool: Pool = field("Connections to each target.", Pool.model_construct())
@@ -101,7 +111,9 @@ class Service(Model):
     retries: Retries | None = field("Try another target while nothing was answered.", later="plain")
     tls: ServiceTls | None = field("TLS to the targets.", later="security")
     asgi: Text | None = field(
-        "An ASGI application in this process, module:attribute, in the place of targets.", later="plain"
+        "An ASGI application in this process, module:attribute, in the place of targets.",
+        later="plain",
+        example="myproject.asgi:application",
     )
     allow_link_local: Flag = field("Allow targets in 169.254.0.0/16 and fe80::/10 (metadata services).", False)
     policies: Policies | None = field("Policies of every route to this service.")
