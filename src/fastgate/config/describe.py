@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from pydantic.fields import FieldInfo
 
 from fastgate.config.models import Config, Model
+from fastgate.config.models.base import Rare
 from fastgate.config.scalars import Kind
 from fastgate.config.secrets import SecretKind
 
@@ -132,6 +133,9 @@ def shape_of(annotation: Any) -> Shape:
     kind = next((item for item in metadata if isinstance(item, (Kind, SecretKind))), None)
     if kind is not None:
         return Scalar(kind)
+    rare = next((item for item in metadata if isinstance(item, Rare)), None)
+    if rare is not None:
+        return Keys(rare.model())
     origin = get_origin(annotation)
     if origin is Union or type(annotation).__name__ == "UnionType":
         options = tuple(shape_of(one) for one in get_args(annotation) if one is not type(None))
@@ -173,6 +177,54 @@ def _flat(shape: Shape) -> Iterator[Shape]:
             yield from _flat(one)
     else:
         yield shape
+
+
+def at(loc: Sequence[str | int]) -> Shape:
+    """The shape of what stands at a place of pydantic's; its `<…>` parts say which arm of a union was meant."""
+    shape: Shape = Keys(Config)
+    for part in loc:
+        options = list(_flat(shape))
+        if part in ARMS:
+            shape = next((one for one in options if isinstance(one, ARMS[str(part)])), shape)
+            continue
+        shape = next((inner for one in options if (inner := _inside(one, part)) is not None), Anything())
+    return shape
+
+
+# The tags of the models' unions.
+ARMS: dict[str, tuple[type, ...]] = {
+    "<list>": (ListOf,),
+    "<item>": (Scalar, Keys, MapOf),
+    "<map>": (Keys, MapOf),
+    "<off>": (Off,),
+    "<text>": (Scalar,),
+}
+
+
+def _inside(shape: Shape, part: str | int) -> Shape | None:
+    match shape:
+        case Keys(model):
+            return next((key.shape for key in keys(model) if part in (key.name, key.attribute)), None)
+        case MapOf(_, value):
+            return value
+        case ListOf(item) if isinstance(part, int):
+            return item
+        case _:
+            return None
+
+
+def names(shape: Shape) -> list[str]:
+    """The keys allowed in a mapping of this shape; none where the user names them, or where there is no mapping."""
+    return next(([key.name for key in keys(one.model)] for one in _flat(shape) if isinstance(one, Keys)), [])
+
+
+def allowed(shape: Shape) -> str | None:
+    """What is allowed as a value of this shape, in words."""
+    flat = list(_flat(shape))
+    scalar = next((one for one in flat if isinstance(one, Scalar)), None)
+    if scalar is not None:
+        return scalar.kind.allowed
+    return f"a mapping with {', '.join(sorted(words))}" if (words := names(shape)) else None
 
 
 def written(shape: Shape, value: Any) -> Any:

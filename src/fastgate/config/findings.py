@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Literal
 
-from pydantic import Tag, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
-from fastgate.config.models import Config, Model
-from fastgate.config.scalars import REFUSED, Kind, Nearest, nearest_word, shown
-from fastgate.config.secrets import SecretKind
+from fastgate.config.scalars import REFUSED, Nearest, nearest_word, shown
 from fastgate.config.source import KeyPath, Source
 from fastgate.errors import Finding
 
@@ -131,16 +127,18 @@ def _owner(path: KeyPath, sources: Sequence[Source]) -> Source | None:
 
 def from_pydantic(error: ValidationError) -> list[Draft]:
     """One draft for each fault; a missing key whose misspelling was found is not said twice."""
+    from fastgate.config import describe  # only where something is wrong
+
     drafts: list[Draft] = []
     missing: list[tuple[KeyPath, Draft]] = []
     for item in error.errors(include_url=False):
         loc = item["loc"]
-        path = tuple(part for part in loc if not (isinstance(part, str) and part.startswith("<")) and part != "[key]")
+        path = tuple(part for part in loc if part not in describe.ARMS and part != "[key]")
         kind, context, found = item["type"], item.get("ctx", {}), item["input"]
         if kind == "extra_forbidden":
-            drafts.append(unknown_key(path, fields_of(loc[:-1])))
+            drafts.append(unknown_key(path, describe.names(describe.at(loc[:-1]))))
         elif kind == "missing":
-            allowed = allowed_at(loc)
+            allowed = describe.allowed(describe.at(loc))
             message = "missing" + (f"; allowed: {allowed}" if allowed else "")
             missing.append((path, Draft(path, message, "key", allowed=allowed)))
         elif kind == REFUSED:
@@ -151,7 +149,7 @@ def from_pydantic(error: ValidationError) -> list[Draft]:
             nearest = f"[{found}]" if isinstance(found, (str, int)) else None
             drafts.append(wrong_value(path, found, "a list", nearest=nearest))
         elif kind in ("model_type", "dict_type"):
-            names = fields_of(loc)
+            names = describe.names(describe.at(loc))
             allowed = f"a mapping with {', '.join(sorted(names))}" if names else "a mapping of names"
             drafts.append(wrong_value(path, found, allowed))
         else:
@@ -159,83 +157,3 @@ def from_pydantic(error: ValidationError) -> list[Draft]:
     meant = {(*d.path[:-1], d.nearest) for d in drafts if d.at == "key" and d.nearest and d.path}
     drafts.extend(draft for path, draft in missing if path not in meant)
     return drafts
-
-
-def fields_of(loc: Sequence[str | int]) -> list[str]:
-    """The keys allowed where an error is; empty where it is not a model."""
-    return next((names(option) for option in _options(_type_at(tuple(loc))) if _is_model(option)), [])
-
-
-def allowed_at(loc: Sequence[str | int]) -> str | None:
-    """What is allowed as the value of a key."""
-    annotation = _type_at(tuple(loc))
-    for option in _walk(annotation):
-        if isinstance(option, (Kind, SecretKind)):
-            return option.allowed
-    return next((f"a mapping with {', '.join(sorted(names(o)))}" for o in _options(annotation) if _is_model(o)), None)
-
-
-@cache
-def names(model: type[Model]) -> list[str]:
-    """The keys of a model, as written."""
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _is_model(option: Any) -> bool:
-    return isinstance(option, type) and issubclass(option, Model)
-
-
-@cache
-def _type_at(loc: tuple[str | int, ...]) -> Any:
-    if not loc:
-        return Config
-    return _child(_type_at(loc[:-1]), loc[-1])
-
-
-def _child(annotation: Any, part: str | int) -> Any:
-    if isinstance(part, str) and part.startswith("<"):
-        return next((o for o in _arms(annotation) if Tag(part) in getattr(o, "__metadata__", ())), None)
-    for option in _options(annotation):
-        if _is_model(option):
-            info = _field(option, part)
-            if info is not None:
-                return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        elif get_origin(option) is dict:
-            return get_args(option)[1]
-        elif get_origin(option) is list and isinstance(part, int):
-            return get_args(option)[0]
-    return None
-
-
-def _field(model: type[Model], name: str | int) -> FieldInfo | None:
-    found = model.model_fields.get(str(name))
-    return found or next((info for info in model.model_fields.values() if info.alias == name), None)
-
-
-def _arms(annotation: Any) -> list[Any]:
-    """The members of a union that carry tags."""
-    if get_origin(annotation) is Annotated and not any(isinstance(m, Tag) for m in annotation.__metadata__):
-        return _arms(get_args(annotation)[0])
-    origin = get_origin(annotation)
-    if origin is Union or type(annotation).__name__ == "UnionType":
-        return [arm for member in get_args(annotation) for arm in _arms(member)]
-    return [annotation]
-
-
-def _options(annotation: Any) -> list[Any]:
-    """Plain types an annotation may be, without Annotated, unions and None."""
-    if get_origin(annotation) is Annotated:
-        return _options(get_args(annotation)[0])
-    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
-        return [option for arg in get_args(annotation) for option in _options(arg)]
-    return [] if annotation is type(None) or annotation is None else [annotation]
-
-
-def _walk(annotation: Any) -> list[Any]:
-    """Metadata of an annotation and of the members of a union, from outside in."""
-    if get_origin(annotation) is Annotated:
-        inner, *rest = get_args(annotation)
-        return [*rest, *_walk(inner)]
-    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
-        return [item for arg in get_args(annotation) for item in _walk(arg)]
-    return []

@@ -1,13 +1,11 @@
 """The typed config: every key of every level, each documented once."""
 
-from __future__ import annotations
+from typing import Annotated, Any
 
-from typing import Annotated
-
-from fastgate.config.models.base import Model, Name, OneOrMany, OrOff, SecretText, Text, field
+from fastgate.config.models.base import Model, Name, OneOrMany, OrOff, Rare, SecretText, Text, field
+from fastgate.config.models.ceilings import Limits, Shutdown
 from fastgate.config.models.listeners import Listener
 from fastgate.config.models.policies import Policies
-from fastgate.config.models.process import Admin, Consumer, Control, Limits, Logs, Metrics, Realtime, Shutdown, Store
 from fastgate.config.models.routes import Match, Route
 from fastgate.config.models.services import Pool, Service, Timeouts
 from fastgate.config.scalars import whole
@@ -44,15 +42,21 @@ class Config(Model):
     include: OneOrMany[Text] | None = field(
         "Further files of the same level, as paths or patterns relative to this file.", example=["routes/*.yaml"]
     )
-    control: Control | None = field("The control socket, over which the command line talks to a running gateway.")
-    admin: OrOff[Admin] | None = field(
+    control: Annotated[Any, Rare("process", "Control")] | None = field(
+        "The control socket, over which the command line talks to a running gateway."
+    )
+    admin: OrOff[Annotated[Any, Rare("process", "Admin")]] | None = field(
         "The admin listener; false opens none.", later="plain", unset="127.0.0.1:8002, or the next free port"
     )
-    metrics: OrOff[Metrics] | None = field(
+    metrics: OrOff[Annotated[Any, Rare("process", "Metrics")]] | None = field(
         "The metrics listener; false opens none.", later="plain", unset="127.0.0.1:8003, or the next free port"
     )
-    store: Store | None = field("State shared between processes.", later="plain", unset="state stays in this process")
-    consumers: dict[Name, Consumer] | None = field("Who uses the gateway.", later="plain")
-    realtime: Realtime | None = field("The hub.", later="plain")
-    logs: Logs | None = field("Logs.")
+    store: Annotated[Any, Rare("process", "Store")] | None = field(
+        "State shared between processes.", later="plain", unset="state stays in this process"
+    )
+    consumers: dict[Name, Annotated[Any, Rare("process", "Consumer")]] | None = field(
+        "Who uses the gateway.", later="plain"
+    )
+    realtime: Annotated[Any, Rare("process", "Realtime")] | None = field("The hub.", later="plain")
+    logs: Annotated[Any, Rare("process", "Logs")] | None = field("Logs.")
     key_pepper: dict[Name, SecretText] | None = field("Secrets that API keys are hashed with.", later="plain")

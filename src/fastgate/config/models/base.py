@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
+from pydantic_core import core_schema
 
 from fastgate.config import addresses, scalars
 from fastgate.config.secrets import SECRET, Secret
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, ValidationInfo
+    from pydantic_core import CoreSchema
 
 __all__ = [
     "Bind",
@@ -26,6 +33,7 @@ __all__ = [
     "OrOff",
     "PathText",
     "Percent",
+    "Rare",
     "Rate",
     "SecretText",
     "Size",
@@ -43,6 +51,29 @@ class Model(BaseModel):
     """A mapping of the config: unknown keys are errors, nothing is coerced, nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rare:
+    """A model that few configs use: imported and built when a value of it is met, so that no other start pays for it.
+
+    Stands in an annotation, `Annotated[Any, Rare("auth", "Jwt")]`: the module beside this one, and the class in it.
+    """
+
+    module: str
+    name: str
+
+    def model(self) -> type[Model]:
+        """The model itself."""
+        model: type[Model] = getattr(import_module(f"fastgate.config.models.{self.module}"), self.name)
+        return model
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: Any, info: ValidationInfo) -> Model:
+            # What is wrong inside keeps its place: pydantic takes the errors of the inner model over.
+            return self.model().model_validate(value, context=info.context)
+
+        return core_schema.with_info_plain_validator_function(read)
 
 
 def field(

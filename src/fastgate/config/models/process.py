@@ -1,54 +1,21 @@
-"""Top-level keys of the process: limits, shutdown, logs, admin, metrics, control, store, consumers, realtime."""
-
-from __future__ import annotations
+"""Top-level keys that few configs use, loaded when one does: logs, admin, metrics, control, store, …."""
 
 from typing import Annotated, Any, Literal
 
 from fastgate.config.models.base import (
     Bind,
-    ByteRate,
-    Duration,
     HeaderName,
     Model,
     Name,
     OrOff,
     PathText,
-    Rate,
+    Rare,
     SecretText,
     Text,
     field,
 )
-from fastgate.config.models.policies import Limit, Policies
-from fastgate.config.scalars import choice, duration, fraction, size, whole
-
-
-class Limits(Model):
-    """Ceilings of the process."""
-
-    max_connections: Annotated[int, whole(1, 10_000_000)] | None = field(
-        "Client connections open at once.", unset="as many as one descriptor table holds", example=120000
-    )
-    headers: Annotated[int, size(1024, 1 << 20)] = field("Bytes of a request head, request line included.", 32 * 1024)
-    header_count: Annotated[int, whole(1, 1000)] = field("Field lines of a request head.", 100)
-    uri: Annotated[int, size(64, 1 << 20)] = field("Bytes of a request target.", 8 * 1024)
-    header_timeout: Annotated[int, duration(100)] = field("Time a client has for a whole head.", 10_000)
-    write_stall: Annotated[int, duration(100)] = field(
-        "Time without progress after which a peer that does not read is dropped.", 30_000
-    )
-    body_min_rate: ByteRate = field(
-        "Rate below which a request body is too slow, after its first 10 seconds; 0 for none.", 100
-    )
-    connection_age: Annotated[int, duration(1000)] = field(
-        "Age at which a keep-alive connection is closed with an answer.", 3_600_000
-    )
-    accept_rate: Rate | None = field("Accepted connections, each worker.", unset="no limit", example="1000/s")
-
-
-class Shutdown(Model):
-    """How the process ends."""
-
-    notice: Duration = field("Time between readiness going down and the listeners closing.", 0)
-    limit: Duration = field("Time in-flight requests have before they are cut.", 30_000)
+from fastgate.config.models.policies import Policies
+from fastgate.config.scalars import choice, fraction, size, whole
 
 
 class AccessLog(Model):
@@ -123,7 +90,7 @@ class Consumer(Model):
 
     groups: list[Name] = field("Groups.", [])
     api_keys: dict[Name, ConsumerKey] = field("API keys by name.", {})
-    limits: dict[Name, Limit] = field("Rates, each replacing the same-named one.", {})
+    limits: dict[Name, Annotated[Any, Rare("guards", "Limit")]] = field("Rates, each replacing the same-named one.", {})
     policies: Policies | None = field("Policies of this consumer.")
 
 
@@ -164,6 +131,3 @@ class Realtime(Model):
     namespaces: dict[str, Any] = field("Kinds of channels.", {})
     tokens: Any = field("Tokens for subscribers.")
     api_keys: Any = field("Keys of publishers.")
-
-
-__all__ = ["Admin", "Consumer", "Control", "Limits", "Logs", "Metrics", "Realtime", "Shutdown", "Store"]

@@ -1,7 +1,5 @@
 """`routes`: which request goes where, and what happens to it on the way."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from fastgate.config import addresses
@@ -16,6 +14,7 @@ from fastgate.config.models.base import (
     Name,
     OneOrMany,
     PathText,
+    Rare,
     Size,
     TargetUrl,
     Text,
@@ -23,7 +22,7 @@ from fastgate.config.models.base import (
     field,
 )
 from fastgate.config.models.policies import Policies
-from fastgate.config.models.services import Retries, Timeouts
+from fastgate.config.models.services import Timeouts
 from fastgate.config.scalars import Kind, Substituted, choice, fraction, refuse, size, text, whole
 
 
@@ -126,7 +125,9 @@ class Route(Model):
     timeouts: Timeouts = field(
         "Time-outs of the exchange; each key replaces the service's.", Timeouts.model_construct()
     )
-    retries: Retries | None = field("In the place of the service's.", later="plain", unset="the service's")
+    retries: Annotated[Any, Rare("resilience", "Retries")] | None = field(
+        "In the place of the service's.", later="plain", unset="the service's"
+    )
     max_body: Size | None = field("Bytes of a request body; more is 413.", unset="no limit")
     max_held_body: Annotated[int, size(1024, 1 << 30)] | None = field(
         "Bytes the gateway holds of a body for a peer that does not read.", unset="256KiB"
