@@ -1,4 +1,4 @@
-"""serve(): a gateway on a free port, for tests."""
+"""serve(): a gateway on a free port, for tests; pytest's fixture `fastgate_serve` is the same."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fastgate.runtime import Runtime
 from fastgate.runtime.running import Hooks
 
 STOP_WAIT = 10.0
+"""Seconds that the engine's threads have for their end."""
 
 
 class Served:
@@ -32,11 +33,15 @@ class Served:
 
     @property
     def url(self) -> str:
-        """http://HOST:PORT of the first listener that is not a Unix socket."""
+        """http://HOST:PORT of the first listener that is not a Unix socket; raises StartError where there is none."""
         address = next((a for a in self.addresses.values() if not a.startswith("unix:")), None)
         if address is None:
             raise StartError("every listener is a Unix socket: there is no URL")
         return f"http://{address}"
+
+    def reload(self) -> None:
+        """Reads files again, or takes what was added to the Gateway; ports stay. Raises what a reload raises."""
+        self.runtime.reload()
 
     def stats(self) -> dict[str, Any]:
         """The engine's counters."""
@@ -47,29 +52,33 @@ class Served:
 def serve(gateway: Gateway | Mapping[str, Any] | str | os.PathLike[str]) -> Iterator[Served]:
     """Runs a Gateway, a config file or a config as a mapping; every TCP listener gets a free port of 127.0.0.1.
 
-    At the end connections are cut and the engine's threads are waited for. Raises ConfigError or StartError.
+    Signals, the terminal and the application's logging are left alone: what the engine and the hooks have to say goes
+    to the loggers below `fastgate`, where `caplog` finds it. At the end connections are cut and the engine's threads
+    are waited for. Raises ConfigError or StartError.
     """
-    hooks: Hooks = {}
-    if isinstance(gateway, Gateway):
-        snapshot, hooks = gateway._compile()
-    elif isinstance(gateway, Mapping):
-        snapshot = config.compile(config.from_mapping(gateway))
-    else:
-        snapshot = config.compile(config.load(gateway))
-    snapshot = on_free_ports(snapshot)
-    runtime = Runtime(lambda: (snapshot, hooks))
+
+    def load() -> tuple[Snapshot, Hooks]:
+        if isinstance(gateway, Gateway):
+            snapshot, hooks = gateway._compile()
+            return on_free_ports(snapshot), hooks
+        loaded = config.from_mapping(gateway) if isinstance(gateway, Mapping) else config.load(gateway)
+        return on_free_ports(config.compile(loaded)), {}
+
+    runtime = Runtime(load)
     runtime.start()
     try:
         yield Served(runtime)
-    finally:
-        if not runtime.stop(STOP_WAIT):
-            raise StartError(f"the gateway did not end within {STOP_WAIT:g} s")
+    except BaseException:
+        runtime.stop(STOP_WAIT)  # what the test raised says more than an end that took too long
+        raise
+    if not runtime.stop(STOP_WAIT):
+        raise StartError(f"the gateway did not end within {STOP_WAIT:g} s: a hook that does not return?")
 
 
 def on_free_ports(snapshot: Snapshot) -> Snapshot:
-    """The same snapshot with every TCP listener on a free port of 127.0.0.1."""
+    """The same snapshot with every TCP listener, admin's and metrics' too, on a free port of 127.0.0.1."""
     plain = json.loads(snapshot.data)
-    for listener in plain["listeners"]:
+    for listener in (*plain["listeners"], *plain.get("internal", ())):
         if not listener["bind"].startswith("unix:"):
             listener["bind"] = "127.0.0.1:0"
     return replace(snapshot, data=json.dumps(plain, ensure_ascii=False).encode())

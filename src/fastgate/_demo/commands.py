@@ -1,0 +1,51 @@
+"""The commands that `fastgate demo` shows; its test runs every one of them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+_HANDSHAKE = (
+    *("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13"),
+    *("-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: curl's words before the URL, the URL's path, the status of the answer, what it shows."""
+
+    path: str
+    status: int
+    shows: str
+    words: tuple[str, ...] = ()
+    endless: bool = False
+    """It shows a tunnel, and curl ends it after a second."""
+
+    def line(self, base: str) -> str:
+        """As one types it into a shell."""
+        options = "-iN" if self.endless or self.path == "/events" else "-i"
+        limit = ("-m", "1") if self.endless else ()
+        return shlex.join(("curl", options, *limit, *self.words, f"{base}{self.path}"))
+
+
+COMMANDS = (
+    Command("/", 200, "what the origin sees; twice, and the other target answers"),
+    Command("/ping", 200, "answered by the gateway itself"),
+    Command("/users/7", 200, "a template; header fields set and removed"),
+    Command("/teams/blue/members/7", 200, "a path rewritten from its captures"),
+    Command("/api/anything?x=1", 200, "a prefix stripped"),
+    Command("/hello", 200, "a header decides: another service", ("-H", "X-Beta: 1")),
+    Command("/", 200, "a host decides", ("-H", "Host: admin.example.com")),
+    Command("/v1/x", 308, "a redirect"),
+    Command("/admin", 403, "refused, as a problem document (RFC 9457)"),
+    Command("/notes", 200, "a body", ("-d", "short")),
+    Command("/notes", 413, "a body over the route's limit", ("-d", "much longer than this")),
+    Command("/hello", 405, "a method that no route takes", ("-X", "DELETE")),
+    Command("/%2e%2e/admin", 400, "a path that two servers could read differently"),
+    Command("/fail", 500, "a failing origin, passed on"),
+    Command("/down", 502, "an origin that is not there"),
+    Command("/too-slow", 504, "an origin that takes longer than the route's second"),
+    Command("/chat", 101, "a WebSocket; or open the first URL in a browser", _HANDSHAKE, endless=True),
+    Command("/events", 200, "a stream of server-sent events"),
+)
