@@ -8,11 +8,23 @@ router.match("GET", "/users/7")  # (show_user, {"id": "7"})
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from fastgate import _engine
 from fastgate._engine import ParsedRequest, Router, YamlError, load_yaml
 from fastgate.errors import FastgateError
 
-__all__ = ["ParsedRequest", "RequestRefused", "Router", "YamlError", "load_yaml", "parse_request"]
+__all__ = [
+    "ParsedRequest",
+    "RequestRefused",
+    "Router",
+    "YamlError",
+    "explain",
+    "load_yaml",
+    "parse_request",
+    "precedence",
+]
 
 
 class RequestRefused(FastgateError, ValueError):
@@ -42,3 +54,32 @@ def parse_request(data: bytes) -> ParsedRequest | None:
         return _engine.parse_request(data)
     except _engine.RequestRefused as error:
         raise RequestRefused(*error.args) from None
+
+
+def explain(snapshot: bytes, head: bytes, listener: str, client: str | None = None) -> dict[str, Any]:
+    """Says what a snapshot would do with one request: the route, what it captures, and why other candidates lost.
+
+    Args:
+        snapshot: The engine's input, as `Snapshot.data` of a compiled config.
+        head: A whole request head.
+        listener: The name of the listener it comes to.
+        client: The client's IP address; without it, no `client_ip` predicate holds.
+
+    Raises:
+        RequestRefused: the listener refuses the head before any route is looked for.
+        ValueError: no such listener, half a head, an address that is none, or a snapshot the engine cannot run.
+    """
+    try:
+        told: dict[str, Any] = json.loads(_engine.explain(snapshot, head, listener, client))
+    except _engine.RequestRefused as error:
+        raise RequestRefused(*error.args) from None
+    return told
+
+
+def precedence(snapshot: bytes) -> list[tuple[int, int]]:
+    """Every match of a snapshot as (number of the route, number of the match), in the order in which they are tried.
+
+    Raises:
+        ValueError: a snapshot the engine cannot run.
+    """
+    return _engine.precedence(snapshot)

@@ -14,7 +14,16 @@ import fastgate
 import fastgate.primitives
 
 NAMES = ["Gateway", "Headers", "Request", "Response", "__version__", "errors"]
-PRIMITIVES = ["ParsedRequest", "RequestRefused", "Router", "YamlError", "load_yaml", "parse_request"]
+PRIMITIVES = [
+    "ParsedRequest",
+    "RequestRefused",
+    "Router",
+    "YamlError",
+    "explain",
+    "load_yaml",
+    "parse_request",
+    "precedence",
+]
 
 
 def test_names():

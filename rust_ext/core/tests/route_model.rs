@@ -5,7 +5,7 @@ mod route_common;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use fastgate_core::route::{Found, RouteTable};
+use fastgate_core::route::{Found, RouteTable, Verdict};
 use fastgate_core::snapshot::{Match, PathMatch, Route, ValueMatch};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -304,8 +304,11 @@ proptest! {
         }
 
         let table = RouteTable::compile(&kept, &listeners).map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
-        for ask in &asks {
+        for (number, ask) in asks.iter().enumerate() {
             let (found, captures) = ask.find(&table);
+            if number < 4 {
+                check_explained(&table.explain(&kept, &listeners, &ask.lookup()), &found, ask)?;
+            }
             match model(&kept, ask) {
                 Ok((r, m)) => {
                     prop_assert_eq!(&found, &Found::Route(r, m), "{:?}", ask);
@@ -321,6 +324,18 @@ proptest! {
             }
         }
     }
+}
+
+/// What is explained is what is found: the first that lacks nothing; 405 where something lacks nothing but the method.
+fn check_explained(verdicts: &[Verdict], found: &Found, ask: &Ask) -> Result<(), TestCaseError> {
+    let first = verdicts.iter().find(|v| v.missing.is_empty()).map(|v| Found::Route(v.route, v.of_match));
+    let only_method = verdicts.iter().any(|v| v.missing.len() == 1 && v.missing[0].what == "methods");
+    match found {
+        Found::Route(..) => prop_assert_eq!(first.as_ref(), Some(found), "{:?}", ask),
+        Found::MethodNotAllowed(_) => prop_assert!(first.is_none() && only_method, "{ask:?}: {verdicts:?}"),
+        Found::NotFound => prop_assert!(first.is_none() && !only_method, "{ask:?}: {verdicts:?}"),
+    }
+    Ok(())
 }
 
 fn check_captures(one: &Match, path: &str, captures: &fastgate_core::route::Captures) -> Result<(), TestCaseError> {

@@ -7,6 +7,7 @@
 mod capi;
 mod engine;
 mod error;
+mod explain;
 mod host;
 mod job;
 mod primitives;
@@ -27,6 +28,8 @@ mod _engine {
     use crate::engine::{Engine, stop_all, validate};
     #[pymodule_export]
     use crate::error::{InvalidSnapshot, RequestRefused, StartError};
+    #[pymodule_export]
+    use crate::explain::{explain, precedence};
     #[pymodule_export]
     use crate::host::{Host, Simulation};
     #[pymodule_export]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-USAGE, INTERNAL = 2, 70
+USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"fastgate {__version__}")
         return 0
-    from fastgate.cli.app import run_app
+    from fastgate.cli.app import run_words
 
-    return run_app(words)
+    return run_words(words)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from fastgate import config
-from fastgate.cli.app import default_files
+from fastgate.cli.app import say
+from fastgate.cli.files import default_files
+from fastgate.cli.paint import RED, YELLOW, colours, paint
 from fastgate.errors import ConfigError, Finding
 
 
-def check(files: Sequence[str], *, strict: bool, form: str, literal_secrets: bool) -> int:
-    """Checks files and prints what was found; returns the exit code."""
+def check(files: Sequence[str], *, strict: bool, form: str, show: str | None, literal_secrets: bool) -> int:
+    """Checks files and prints what was found; returns the exit code.
+
+    `show` prints the config too, where it is good: "full" with every default, "merged" what is written.
+    """
     names = list(files) or default_files()
-    errors, warnings, routes = _findings(names, literal_secrets)
+    found = _findings(names, literal_secrets)
+    errors, warnings, routes = found.errors, found.warnings, found.routes
     failed = bool(errors) or (strict and bool(warnings))
     if form == "json":
-        report = {"ok": not failed, "errors": _plain(errors), "warnings": _plain(warnings)}
+        report: dict[str, object] = {"ok": not failed, "errors": _plain(errors), "warnings": _plain(warnings)}
+        if show and found.loaded is not None:
+            report["settings"] = _settings(found.loaded, show)
         print(json.dumps(report, indent=2, ensure_ascii=False))
+    elif show and form == "text" and found.loaded is not None:
+        # The config alone on stdout, so that it can go into a file.
+        for finding in (*errors, *warnings):
+            say(str(finding))
+        print(config.to_yaml(_chosen(found.loaded, show)), end="")
     elif form == "github":
         for finding in (*errors, *warnings):
             print(_annotation(finding, "error" if strict else finding.severity))
@@ -29,20 +40,41 @@ def check(files: Sequence[str], *, strict: bool, form: str, literal_secrets: boo
     return 1 if failed else 0
 
 
-def _findings(names: Sequence[str], literal_secrets: bool) -> tuple[list[Finding], list[Finding], int]:
-    """Errors, warnings, and how many routes; what the engine judges comes once the config itself is good."""
+@dataclass
+class _Found:
+    """What a check found, and the config where there is one."""
+
+    errors: list[Finding]
+    warnings: list[Finding]
+    routes: int = 0
+    loaded: config.Loaded | None = None
+
+
+def _findings(names: Sequence[str], literal_secrets: bool) -> _Found:
+    """What the engine judges comes once the config itself is good."""
     try:
         loaded = config.load(*names, allow_literal_secrets=literal_secrets)
         snapshot = config.compile(loaded)
     except ConfigError as error:
-        return list(error.findings), [], 0
+        return _Found(list(error.findings), [])
     from fastgate.runtime import validate
 
+    warnings, routes = list(loaded.warnings), len(snapshot.routes)
     try:
         validate(snapshot)
     except ConfigError as error:
-        return list(error.findings), list(loaded.warnings), len(snapshot.routes)
-    return [], list(loaded.warnings), len(snapshot.routes)
+        return _Found(list(error.findings), warnings, routes)
+    return _Found([], warnings, routes, loaded)
+
+
+def _chosen(loaded: config.Loaded, show: str) -> list[config.Setting]:
+    return config.explain_defaults(loaded) if show == "full" else config.print_merged(loaded)
+
+
+def _settings(loaded: config.Loaded, show: str) -> list[dict[str, object]]:
+    return [
+        {"key": one.key, "value": one.value, "origin": one.origin, "where": one.where} for one in _chosen(loaded, show)
+    ]
 
 
 def _plain(findings: Sequence[Finding]) -> list[dict[str, object]]:
@@ -50,10 +82,9 @@ def _plain(findings: Sequence[Finding]) -> list[dict[str, object]]:
 
 
 def _text(names: Sequence[str], errors: list[Finding], warnings: list[Finding], routes: int, failed: bool) -> None:
-    paint = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    on = colours()
     for finding in (*errors, *warnings):
-        colour = "31" if finding.severity == "error" else "33"
-        print(f"\x1b[{colour}m{finding}\x1b[0m" if paint else str(finding))
+        print(paint(str(finding), RED if finding.severity == "error" else YELLOW, on))
     counts = [
         f"{len(some)} {word}{'s' * (len(some) != 1)}"
         for some, word in ((errors, "error"), (warnings, "warning"))

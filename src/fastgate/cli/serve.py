@@ -5,30 +5,39 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fastgate import config
-from fastgate.cli.app import default_files
+from fastgate.cli.files import default_files, is_module
 from fastgate.errors import Finding, StartError, UsageError
 from fastgate.runtime import Runtime
+from fastgate.runtime.control_path import VARIABLE
 
 DEFAULT_BIND = "0.0.0.0:8000"
-_MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 _SHOWN_LISTENERS = 4
 
 
-def run(files: Sequence[str], *, to: str | None, bind: str | None, literal_secrets: bool) -> None:
+def run(
+    files: Sequence[str],
+    *,
+    to: str | None = None,
+    bind: str | None = None,
+    dev: bool = False,
+    allow_literal_secrets: bool = False,
+    socket: str | None = None,
+) -> None:
     """Runs a gateway until a signal ends it; raises what Runtime.run raises."""
     log_to_stderr()
+    if socket is not None:
+        os.environ[VARIABLE] = socket
+    literal_secrets = allow_literal_secrets or to is not None
     names = list(files) if files or to is not None else default_files()
-    if len(names) == 1 and _MODULE.match(names[0]) and not Path(names[0]).exists():
+    if len(names) == 1 and is_module(names[0]):
         if to is not None or bind is not None:
             raise UsageError("--to and --bind do not go with module:attribute; its own config says where")
-        run_module(names[0])
+        run_module(names[0], dev=dev)
         return
     overrides: list[dict[str, Any]] = []
     if to is not None:
@@ -53,8 +62,11 @@ def _listener_name(names: Sequence[str], literal_secrets: bool) -> str:
     return listeners[0] if listeners else "default"
 
 
-def run_module(reference: str) -> None:
-    """Imports module:attribute and calls its run(); raises StartError with one sentence where that is not possible."""
+def run_module(reference: str, *, dev: bool = False) -> None:
+    """Imports module:attribute and calls its run(); raises StartError with one sentence where that is not possible.
+
+    With `dev`, a change of the code it is made of starts the process again.
+    """
     name, _, attribute = reference.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
@@ -71,6 +83,10 @@ def run_module(reference: str) -> None:
         found = getattr(found, part)
     if not callable(getattr(found, "run", None)):
         raise StartError(f"{reference}: found a {type(found).__name__}; allowed: a fastgate.Gateway")
+    if dev:
+        from fastgate.cli.dev import start_again_on_change
+
+        start_again_on_change()
     found.run()
 
 

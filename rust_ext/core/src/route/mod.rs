@@ -18,6 +18,7 @@
 
 mod captures;
 mod compile;
+mod explain;
 mod host;
 mod index;
 mod layout;
@@ -35,6 +36,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use captures::Captures;
+pub use explain::{Missing, Verdict};
 pub use redirect::Redirector;
 pub use rewrite::{RewriteError, Rewriter};
 pub use table::RouteTable;
