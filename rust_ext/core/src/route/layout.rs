@@ -32,9 +32,15 @@ pub(super) struct Layout {
 
 impl Layout {
     fn list(&mut self, ranks: &[u32]) -> List {
-        let start = self.lists.len() as u32;
-        self.lists.extend_from_slice(ranks);
-        List { start, end: self.lists.len() as u32 }
+        match ranks {
+            [] => List::One(NONE),
+            [rank] => List::One(*rank),
+            _ => {
+                let start = self.lists.len() as u32;
+                self.lists.extend_from_slice(ranks);
+                List::Many(start, self.lists.len() as u32)
+            }
+        }
     }
 
     pub(super) fn nodes(&mut self, growing: &[Growing]) -> Vec<Node> {
