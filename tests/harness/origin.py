@@ -6,6 +6,8 @@ what it likes, closes, resets or waits on events. `Origin.script` may be replace
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -49,6 +51,8 @@ class OriginConnection:
         self.closed = threading.Event()
         """Set once the peer's end (FIN or reset) was seen, or this side has closed."""
         self.peer_reset = False
+        self.idle = False
+        """Waits for the first byte of a request, which is still in the socket when this becomes false."""
         self._reader = Reader(self._fill)
         self._reader.keep = False
 
@@ -71,12 +75,29 @@ class OriginConnection:
 
     def read_head(self) -> Received | None:
         """The next request without its body; None when the peer ended before another one began."""
-        if not self._reader.buffer and not self._reader.more():
-            return None
+        if not self._reader.buffer:
+            self._wait_first_byte()
+            if not self._reader.more():
+                return None
         head = self._reader.until(b"\r\n\r\n")
         line, fields = split_head(head)
         method, target, minor = request_line(line)
         return Received(head, fields, method=method, target=target, minor=minor, connection=self.number)
+
+    def _wait_first_byte(self) -> None:
+        with self.origin._changed:
+            self.idle = True
+            self.origin._changed.notify_all()
+        with contextlib.suppress(OSError):  # the reader meets it again
+            self.sock.recv(1, socket.MSG_PEEK)
+        self.idle = False
+
+    def quiet(self) -> bool:
+        """Ended, or idle with nothing on its way."""
+        try:
+            return self.closed.is_set() or (self.idle and not _readable(self.sock, 0))
+        except (OSError, ValueError):  # closed meanwhile
+            return True
 
     def read_body(self, request: Received) -> Received:
         """Reads the rest of the request (once); afterwards it counts as complete."""
@@ -149,6 +170,7 @@ class Origin:
         self.aborted: list[str] = []
         self.violations: list[str] = []
         self._accepted = 0
+        self._accepting = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -212,6 +234,14 @@ class Origin:
         self._wait(lambda: len(self.connections) >= count, f"{count} connections", timeout)
         return self.connections
 
+    def settle(self, timeout: float = DEADLINE) -> None:
+        """Waits until all that was sent to this origin was read, and every connection is idle or over."""
+        self._wait(self._quiet, "quiet", timeout)
+
+    def _quiet(self) -> bool:
+        waiting = self._accepting or _readable(self._listener, 0)
+        return not waiting and all(connection.quiet() for connection in self.connections)
+
     def _wait(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
@@ -227,8 +257,10 @@ class Origin:
     def _accept(self) -> None:
         while True:
             try:
+                _readable(self._listener, None)
+                self._accepting = True
                 sock, _ = self._listener.accept()
-            except OSError:
+            except (OSError, ValueError):
                 return
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -236,6 +268,7 @@ class Origin:
                 self._accepted += 1
                 connection = OriginConnection(self, sock, self._accepted)
                 self.connections.append(connection)
+                self._accepting = False
                 self._changed.notify_all()
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
@@ -270,6 +303,13 @@ class Origin:
         with self._changed:
             where.append(text)
             self._changed.notify_all()
+
+
+def _readable(sock: socket.socket, timeout: float | None) -> bool:
+    """Whether a read would not wait; `timeout` in milliseconds. poll, because select ends at descriptor 1,023."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(timeout))
 
 
 # scripts

@@ -1,5 +1,6 @@
 //! A snapshot compiled into live objects: what a worker reads on the hot path, immutable and swapped by pointer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -38,10 +39,25 @@ impl Listener {
     }
 }
 
-/// A route's steps, those it uses and no others.
+/// A route: what is its own, and its steps.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
+    steps: Arc<Steps>,
+}
+
+impl std::ops::Deref for Route {
+    type Target = Steps;
+
+    fn deref(&self) -> &Steps {
+        &self.steps
+    }
+}
+
+/// What a route does, those steps it uses and no others; routes that do the same share them, so that ten thousand of
+/// them do not empty the cache.
+#[derive(Debug)]
+pub(crate) struct Steps {
     pub(crate) action: Action,
     pub(crate) on_request: bool,
     pub(crate) request_edits: CompiledEdits,
@@ -133,10 +149,11 @@ impl Live {
         let services = compile_services(snapshot, registry, &mut invalid);
         let mut routes = Vec::with_capacity(snapshot.routes.len());
         let by_name = snapshot.services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
+        let mut shared = SharedSteps::default();
         for (i, route) in snapshot.routes.iter().enumerate() {
             let mut found = Vec::new();
-            if let Some(route) = compile_route(route, &by_name, &mut found) {
-                routes.push(route);
+            if let Some(steps) = shared.steps(route, |route| compile_steps(route, &by_name, &mut found)) {
+                routes.push(Route { name: route.name.as_str().into(), steps });
             }
             invalid.extend(found.into_iter().map(|f| Invalid::new(format!("routes.{i}.{}", f.path), f.message)));
         }
@@ -202,11 +219,66 @@ fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<
     services
 }
 
-fn compile_route(
+/// Steps that were compiled already, by service.
+#[derive(Default)]
+struct SharedSteps<'a>(HashMap<&'a str, Vec<(&'a snapshot::Route, Arc<Steps>)>>);
+
+impl<'a> SharedSteps<'a> {
+    /// Different steps remembered for one service; beyond it every route gets its own.
+    const MAX: usize = 16;
+
+    fn steps(
+        &mut self,
+        route: &'a snapshot::Route,
+        compile: impl FnOnce(&snapshot::Route) -> Option<Steps>,
+    ) -> Option<Arc<Steps>> {
+        // Rewrites and redirects read the captures of their own matches.
+        let (snapshot::Action::Service(service), None) = (&route.action, &route.rewrite) else {
+            return compile(route).map(Arc::new);
+        };
+        let known = self.0.entry(service).or_default();
+        if let Some((_, steps)) = known.iter().find(|(other, _)| same_steps(route, other)) {
+            return Some(steps.clone());
+        }
+        let steps = Arc::new(compile(route)?);
+        if known.len() < Self::MAX {
+            known.push((route, steps.clone()));
+        }
+        Some(steps)
+    }
+}
+
+/// Whether two routes do the same once they are chosen. Every key is named, so that a new one must be judged here.
+fn same_steps(a: &snapshot::Route, b: &snapshot::Route) -> bool {
+    let snapshot::Route {
+        name: _,
+        priority: _,
+        matches: _,
+        listeners: _,
+        histogram: _,
+        action,
+        rewrite,
+        host,
+        half_close_keep,
+        upgrade,
+        timeouts,
+        max_body,
+        request_headers,
+        response_headers,
+        on_request,
+        held_bytes,
+    } = a;
+    (action, rewrite, host, half_close_keep, upgrade)
+        == (&b.action, &b.rewrite, &b.host, &b.half_close_keep, &b.upgrade)
+        && (timeouts, max_body, on_request, held_bytes) == (&b.timeouts, &b.max_body, &b.on_request, &b.held_bytes)
+        && (request_headers, response_headers) == (&b.request_headers, &b.response_headers)
+}
+
+fn compile_steps(
     route: &snapshot::Route,
-    services: &std::collections::HashMap<&str, usize>,
+    services: &HashMap<&str, usize>,
     invalid: &mut Vec<Invalid>,
-) -> Option<Route> {
+) -> Option<Steps> {
     let mut edits = |key: &str, edits: &snapshot::HeaderEdits| match CompiledEdits::new(edits) {
         Ok(edits) => Some(edits),
         Err(message) => {
@@ -227,8 +299,7 @@ fn compile_route(
             }
         },
     };
-    Some(Route {
-        name: route.name.as_str().into(),
+    Some(Steps {
         action: action?,
         on_request: route.on_request,
         request_edits: request_edits?,
@@ -239,7 +310,7 @@ fn compile_route(
 fn compile_proxy(
     route: &snapshot::Route,
     service: &str,
-    services: &std::collections::HashMap<&str, usize>,
+    services: &HashMap<&str, usize>,
     invalid: &mut Vec<Invalid>,
 ) -> Option<Box<Proxy>> {
     let index = services.get(service).copied();
@@ -265,4 +336,30 @@ fn compile_proxy(
         max_body: route.max_body,
         held_bytes: route.held_bytes as usize,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_do_the_same_share_their_steps_and_no_others() {
+        let mut snapshot = Snapshot::from_json(include_bytes!("../tests/data/minimal.json")).unwrap();
+        let first = snapshot.routes[0].clone();
+        assert!(matches!(first.action, snapshot::Action::Service(_)));
+        for i in 1..6 {
+            let mut route = first.clone();
+            route.name = format!("route-{i}");
+            route.matches[0].path = Some(snapshot::PathMatch::Prefix(format!("/{i}")));
+            snapshot.routes.push(route);
+        }
+        snapshot.routes[3].max_body = Some(7);
+        snapshot.routes[4].rewrite = Some(snapshot::Rewrite::StripPrefix("/4".to_owned()));
+        snapshot.routes[5].rewrite = snapshot.routes[4].rewrite.clone();
+        snapshot.routes[5].matches[0].path = Some(snapshot::PathMatch::Prefix("/4/x".to_owned()));
+        let live = Live::compile(&snapshot, &Registry::default()).unwrap();
+        let same = |a: usize, b: usize| Arc::ptr_eq(&live.routes[a].steps, &live.routes[b].steps);
+        assert!(same(0, 1) && same(0, 2));
+        assert!(!same(0, 3) && !same(0, 4) && !same(4, 5));
+    }
 }
