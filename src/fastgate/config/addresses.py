@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fastgate.config.scalars import Kind, nearest_word, refuse
@@ -166,6 +167,7 @@ def _host_port(value: str, rest: str) -> Target:
     return Target(None, name, None, port, name + suffix, False)
 
 
+@lru_cache(1024)
 def _host(text: str) -> str | None:
     bare = text.removesuffix(".")
     good = 0 < len(bare) <= 253 and all(_LABEL.match(label) for label in bare.split("."))
@@ -249,6 +251,8 @@ CIDR = Kind(
 
 
 def _method(value: Any) -> str:
+    if value in _METHODS:
+        return str(value)
     allowed = f"a method in upper case such as {', '.join(_METHODS)}"
     if not isinstance(value, str):
         raise refuse(value, allowed)
@@ -257,7 +261,7 @@ def _method(value: Any) -> str:
     if not _METHOD.match(value):
         upper = value.upper()
         raise refuse(value, allowed, nearest=upper if _METHOD.match(upper) else None)
-    if value not in _METHODS and (near := nearest_word(value, _METHODS)) and len(value) <= len(near):
+    if (near := nearest_word(value, _METHODS)) and len(value) <= len(near):
         raise refuse(value, allowed, nearest=near)
     return str(value)
 

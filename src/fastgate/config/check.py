@@ -16,6 +16,8 @@ from fastgate.config.scalars import nearest_word
 from fastgate.config.source import KeyPath
 
 ACTIONS = ("service", "to", "respond", "redirect", "static")
+# References whose nearest right word is looked for.
+GUESSES = 50
 AUTH_METHODS = ("jwt", "api_key", "basic", "signature", "mtls", "introspection", "ext_auth")
 
 
@@ -67,12 +69,12 @@ def _route(
     _one_of(path, route, ACTIONS, drafts, needed=True)
     service = route.get("service")
     if isinstance(service, str) and service not in services:
-        drafts.append(_reference((*path, "service"), service, services, "service"))
+        drafts.append(_reference((*path, "service"), service, services, "service", len(drafts)))
     wanted = route.get("listeners")
     if isinstance(wanted, list):
         for number, name in enumerate(wanted):
             if isinstance(name, str) and name not in listeners:
-                drafts.append(_reference((*path, "listeners", number), name, listeners, "listener"))
+                drafts.append(_reference((*path, "listeners", number), name, listeners, "listener", len(drafts)))
         if not wanted:
             drafts.append(Draft((*path, "listeners"), "found an empty list; allowed: at least one listener, or no key"))
     if isinstance(route.get("rewrite"), dict):
@@ -107,9 +109,11 @@ def _match(path: KeyPath, match: dict[str, Any], drafts: list[Draft]) -> None:
             _one_of((*path, section, name), item, ("exact", "present", "regex"), drafts, needed=True)
 
 
-def _reference(path: KeyPath, name: str, known: list[str], what: str) -> Draft:
+def _reference(path: KeyPath, name: str, known: list[str], what: str, before: int) -> Draft:
     words = ", ".join(known[:20]) + (", …" if len(known) > 20 else "") if known else f"none: no {what}s are written"
-    return wrong_value(path, name, words, nearest=nearest_word(name, known), why=f"there is no such {what}")
+    # Many wrong names among many names would take minutes.
+    nearest = nearest_word(name, known) if before < GUESSES else None
+    return wrong_value(path, name, words, nearest=nearest, why=f"there is no such {what}")
 
 
 def _service(path: KeyPath, service: dict[str, Any], drafts: list[Draft]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from fastgate.config.findings import Draft
-from fastgate.config.models import Config, Model
+from fastgate.config.models import Config, Model, Route
 from fastgate.config.models.services import Service, Target
 from fastgate.config.source import KeyPath
 
@@ -24,8 +25,8 @@ _MEANING = {
 LISTENER_OFF = ("tls", "redirect", "proxy_protocol")
 
 
-def warnings(config: Config) -> list[Draft]:
-    """One warning for each key in use that this version does not read yet."""
+def warnings(config: Config, routes: Mapping[str, Route]) -> list[Draft]:
+    """One warning for each key in use that this version does not read yet, in the config and in these routes."""
     drafts: list[Draft] = []
     _model(config, (), drafts)
     for name, listener in config.listeners.items():
@@ -35,14 +36,21 @@ def warnings(config: Config) -> list[Draft]:
         _balance(service, ("services", name), drafts)
         if service.policies is not None:
             _model(service.policies, ("services", name, "policies"), drafts)
-    for name, route in config.routes.items():
-        _model(route, ("routes", name), drafts)
-        if route.policies is not None:
-            _model(route.policies, ("routes", name, "policies"), drafts)
+    drafts += route_warnings(routes)
     if config.policies is not None:
         _model(config.policies, ("policies",), drafts)
     if config.logs is not None:
         _model(config.logs, ("logs",), drafts)
+    return drafts
+
+
+def route_warnings(routes: Mapping[str, Route]) -> list[Draft]:
+    """The same for some routes alone."""
+    drafts: list[Draft] = []
+    for name, route in routes.items():
+        _model(route, ("routes", name), drafts)
+        if route.policies is not None:
+            _model(route.policies, ("routes", name, "policies"), drafts)
     return drafts
 
 

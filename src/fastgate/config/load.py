@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import gc
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from fastgate.config import check, later, overlay
+from fastgate.config import check, later, overlay, snapshot
+from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft, from_pydantic, place
-from fastgate.config.models import Config
+from fastgate.config.models import Config, Route
+from fastgate.config.routes import Routes, slices
 from fastgate.config.source import Source, read_source
 from fastgate.errors import ConfigError, Finding
 
 MAX_FILES = 1000
 MAX_INCLUDE_DEPTH = 8
+MAX_FINDINGS = 1000
+# Beyond this, routes are checked and compiled in slices and not kept as models.
+MANY_ROUTES = 500
 
 
 @dataclass(slots=True)
@@ -33,6 +36,8 @@ class Loaded:
     value: dict[str, Any]
     warnings: tuple[Finding, ...] = ()
     files: tuple[Path, ...] = field(default=())
+    # Routes in the engine's words already, where there are too many to keep them as models.
+    compiled: Sequence[snapshot.Compiled] | None = None
 
     def place(self, drafts: Sequence[Draft]) -> list[Finding]:
         """Gives findings their file, line and column."""
@@ -57,18 +62,6 @@ def load(
         return _build(layers, reader, os.environ if environ is None else environ, allow_literal_secrets)
 
 
-@contextmanager
-def collector_off() -> Iterator[None]:
-    """Keeps the garbage collector from walking a growing config again and again; nothing here makes cycles."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def from_mapping(
     mapping: Mapping[str, Any],
     origin: str = "config",
@@ -80,8 +73,9 @@ def from_mapping(
 
     Raises ConfigError with every fault.
     """
-    layers = [[Source(origin, _copy(mapping))]]
-    return _build(layers, _Reader(), os.environ if environ is None else environ, allow_literal_secrets)
+    with collector_off():
+        layers = [[Source(origin, _copy(mapping))]]
+        return _build(layers, _Reader(), os.environ if environ is None else environ, allow_literal_secrets)
 
 
 def _copy(value: Any) -> Any:
@@ -158,32 +152,73 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
             )
             findings.extend(place(mine, [source]))
         mine = []
-        overlay.without_nulls(united, merged, mine)
+        kept = overlay.without_nulls(united, merged, mine)
         findings.extend(place(mine, layer))
-        merged = overlay.without_nulls(overlay.overlay(merged, united), None, [])
-    drafts, config = _validate(merged, literal_secrets)
-    findings.extend(place(drafts, sources))
-    findings = _once(findings)
-    if findings or config is None:
+        merged = overlay.without_nulls(overlay.overlay(merged, united), None, []) if merged else kept
+    checked = _Checked(merged, literal_secrets)
+    findings.extend(place(checked.errors, sources))
+    findings = _bounded(_once(findings))
+    if findings or checked.config is None:
         raise ConfigError(findings)
-    drafts = later.warnings(config)
-    if not config.routes:
-        drafts.append(Draft(("routes",), "no routes: every request gets 404", "key", "warning"))
-    return Loaded(config, sources, merged, tuple(place(drafts, sources)), tuple(reader.files))
+    warnings = tuple(place(checked.warnings, sources))
+    return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled)
 
 
 def _without_include(value: dict[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name != "include" or not isinstance(item, (str, list))}
 
 
-def _validate(merged: dict[str, Any], literal_secrets: bool) -> tuple[list[Draft], Config | None]:
-    drafts: list[Draft] = []
-    config = None
-    try:
-        config = Config.model_validate(merged, context={"literal_secrets": literal_secrets})
-    except ValidationError as error:
-        drafts = from_pydantic(error)
-    return drafts + check.check(merged), config
+class _Checked:
+    """Merged values against the models and against each other.
+
+    Few routes become models at once. Many are checked, compiled and dropped slice by slice, so that 10,000 of them
+    never stand in memory as models.
+    """
+
+    def __init__(self, merged: dict[str, Any], literal_secrets: bool) -> None:
+        self.errors: list[Draft] = []
+        self.warnings: list[Draft] = []
+        self.config: Config | None = None
+        self.compiled: list[snapshot.Compiled] | None = None
+        self._context = {"literal_secrets": literal_secrets}
+        between = check.check(merged)
+        routes = merged.get("routes")
+        if isinstance(routes, dict) and len(routes) > MANY_ROUTES:
+            self.config = self._read({name: item for name, item in merged.items() if name != "routes"})
+            self._many(routes, compiling=not between)
+        else:
+            self.config = self._read(merged)
+        self.errors += between
+        if self.config is not None and not self.errors:
+            self.warnings += later.warnings(self.config, {} if self.compiled is not None else self.config.routes)
+            if not self.config.routes:
+                self.warnings.append(Draft(("routes",), "no routes: every request gets 404", "key", "warning"))
+
+    def _read(self, value: dict[str, Any]) -> Config | None:
+        try:
+            return Config.model_validate(value, context=self._context)
+        except ValidationError as error:
+            self.errors += from_pydantic(error)
+            return None
+
+    def _many(self, raw: dict[str, Any], *, compiling: bool) -> None:
+        compiled: list[snapshot.Compiled] = []
+        whole = self.config if compiling else None
+        for some in slices(raw):
+            part = self._read({"routes": some})
+            if part is None:
+                whole = None
+            if part is not None and whole is not None:
+                compiled += snapshot.compile_routes(whole, part.routes)
+                self.warnings += later.route_warnings(part.routes)
+        if whole is not None:
+            whole.__dict__["routes"] = Routes(raw, lambda one: Route.model_validate(one, context=self._context))
+            self.compiled = compiled
+
+
+def _bounded(findings: list[Finding]) -> list[Finding]:
+    more = len(findings) - MAX_FINDINGS
+    return findings if more <= 0 else [*findings[:MAX_FINDINGS], Finding(f"{more} more errors are not shown")]
 
 
 def _once(findings: list[Finding]) -> list[Finding]:

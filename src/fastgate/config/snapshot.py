@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastgate.config.addresses import parse_target
+from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft
 from fastgate.config.later import LISTENER_OFF
-from fastgate.config.load import Loaded, collector_off
 from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.routes import ValueMatch
 from fastgate.config.models.services import Target
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
+
+if TYPE_CHECKING:
+    from fastgate.config.load import Loaded
 
 VERSION = 1
 CONNECT_MS, RESPONSE_MS, IDLE_MS = 5_000, 60_000, 60_000
@@ -144,8 +147,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
             f"on_request: there is no such route; allowed: {', '.join(config.routes) or 'none, no routes are written'}"
         )
         raise ConfigError([Finding(message, path=name) for name in unknown])
-    given = config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
-    listeners = {name: one for name, one in given.items() if not any(getattr(one, key) for key in LISTENER_OFF)}
+    listeners = _open_listeners(config)
     if not listeners:
         drafts = [
             Draft(
@@ -155,16 +157,14 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         raise ConfigError(loaded.place(drafts))
     services = [_service(name, one) for name, one in config.services.items() if one.targets]
     service_paths: list[KeyPath] = [("services", name) for name, one in config.services.items() if one.targets]
-    routes: list[Plain] = []
-    for name, route in config.routes.items():
-        serving = None if route.listeners is None else [one for one in route.listeners if one in listeners]
-        action = _action(name, route, config)
-        if serving == [] or action is None:
-            continue
-        if route.to is not None:
-            services.append(_inline(action["service"], route.to))
-            service_paths.append(("routes", name, "to"))
-        routes.append(_route(name, route, config, action, serving, name in hooked))
+    names: list[str] = []
+    routes: list[bytes] = []
+    for route in compile_routes(config, config.routes) if loaded.compiled is None else loaded.compiled:
+        if route.inline is not None:
+            services.append(route.inline)
+            service_paths.append(("routes", route.name, "to"))
+        names.append(route.name)
+        routes.append(b'%s,"on_request":%s}' % (route.data, b"true" if route.name in hooked else b"false"))
     snapshot = {
         "version": VERSION,
         "workers": config.workers,
@@ -173,11 +173,45 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         "shutdown": {"notice_ms": config.shutdown.notice, "limit_ms": config.shutdown.limit},
         "listeners": [_listener(name, one) for name, one in listeners.items()],
         "services": services,
-        "routes": routes,
         "reserved_headers": [],
     }
-    data = json.dumps(snapshot, ensure_ascii=False, separators=(",", ":")).encode()
-    return Snapshot(data, loaded, list(listeners), service_paths, [route["name"] for route in routes])
+    data = b'%s,"routes":[%s]}' % (_json(snapshot)[:-1], b",".join(routes))
+    return Snapshot(data, loaded, list(listeners), service_paths, names)
+
+
+class Compiled(NamedTuple):
+    """One route in the engine's words."""
+
+    name: str
+    # JSON without its closing brace: whether the route has hooks is told later.
+    data: bytes
+    # The service of a route that has a URL in its place.
+    inline: Plain | None
+
+
+def compile_routes(config: Config, routes: Mapping[str, Route]) -> Iterator[Compiled]:
+    """Compiles routes of a config; those of a later version, or with no listener left to serve them, stay out."""
+    listeners = _open_listeners(config)
+    for name, route in routes.items():
+        serving = None if route.listeners is None else [one for one in route.listeners if one in listeners]
+        action = _action(name, route, config)
+        if serving == [] or action is None:
+            continue
+        inline = None if route.to is None else _inline(action["service"], route.to)
+        yield Compiled(name, _json(_route(name, route, config, action, serving))[:-1], inline)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _json(value: Plain) -> bytes:
+    return _encode(value).encode()
+
+
+def _open_listeners(config: Config) -> dict[str, Listener]:
+    """The listeners that this version can open."""
+    given = config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
+    return {name: one for name, one in given.items() if not any(getattr(one, key) for key in LISTENER_OFF)}
 
 
 def _limits(limits: Limits) -> Plain:
@@ -248,7 +282,7 @@ def _action(name: str, route: Route, config: Config) -> Plain | None:
     return None
 
 
-def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None, hook: bool) -> Plain:
+def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None) -> Plain:
     matches = route.match if isinstance(route.match, list) else [route.match]
     rewrite = route.rewrite
     return {
@@ -271,7 +305,6 @@ def _route(name: str, route: Route, config: Config, action: Plain, listeners: li
         "max_body": route.max_body,
         "request_headers": _edits(_policy(config, route, "request_headers")),
         "response_headers": _edits(_policy(config, route, "response_headers")),
-        "on_request": hook,
         "held_bytes": HELD_BYTES if route.max_held_body is None else route.max_held_body,
     }
 

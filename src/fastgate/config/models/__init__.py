@@ -1,6 +1,7 @@
 """The typed config: every key of every level, each documented once."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from fastgate.config.models.base import Model, Name, OneOrMany, OrOff, Rare, SecretText, Text, field
 from fastgate.config.models.ceilings import Limits, Shutdown
@@ -25,6 +26,13 @@ __all__ = [
 ]
 
 
+if TYPE_CHECKING:
+    # Never changed, and where there are many no plain dict: see config/routes.py.
+    NamedRoutes: TypeAlias = Mapping[str, Route]
+else:
+    NamedRoutes = dict[Name, Route]
+
+
 class Config(Model):
     """A whole config."""
 
@@ -32,7 +40,7 @@ class Config(Model):
         "Where clients connect, by name.", {}, unset="one listener, named default, on 0.0.0.0:8000"
     )
     services: dict[Name, Service] = field("Where requests go, by name.", {})
-    routes: dict[Name, Route] = field("Which request goes where, by name.", {})
+    routes: NamedRoutes = field("Which request goes where, by name.", {})
     policies: Policies | None = field("Policies of every route.")
     limits: Limits = field("Ceilings of the process.", Limits.model_construct())
     shutdown: Shutdown = field("How the process ends.", Shutdown.model_construct())
