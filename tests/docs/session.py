@@ -73,20 +73,26 @@ class Server:
 
 
 def listening(pid: int) -> bool:
-    """Whether the process owns a listening TCP socket."""
+    """Whether the process owns a listening socket, TCP or Unix."""
     links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.exists() or link.is_symlink()]
     owned = {link[8:-1] for link in links if link.startswith("socket:[")}
     for table in ("tcp", "tcp6"):
         rows = [line.split() for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]]
         if any(row[3] == "0A" and row[9] in owned for row in rows):
             return True
-    return False
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]]
+    return any(row[3] == "00010000" and row[6] in owned for row in rows)
 
 
 def loopback_up() -> None:
     """Brings up `lo` of a fresh network namespace (SIOCSIFFLAGS: up and running)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 0x41))
+
+
+def asks_code(step: File | Command | None) -> bool:
+    """Whether the page asks for the exit code of the command before."""
+    return isinstance(step, Command) and step.text == "echo $?"
 
 
 class Session:
@@ -98,8 +104,8 @@ class Session:
         self.code = 0
         self.failed: tuple[Command, int, str] | None = None
 
-    def do(self, step: File | Command) -> None:
-        """Saves a file, or types a command and compares what is shown."""
+    def do(self, step: File | Command, following: File | Command | None) -> None:
+        """Saves a file, or types a command and compares what is shown; one that is to fail is no server."""
         self.failed = None
         if isinstance(step, File):
             to = self.folder / step.name
@@ -107,7 +113,7 @@ class Session:
             to.write_text(step.content, encoding="utf-8")
         elif is_static(step.text):
             return
-        elif SERVER.match(step.text):
+        elif SERVER.match(step.text) and not asks_code(following):
             self._serve(step)
         else:
             self._type(step)
@@ -149,7 +155,7 @@ class Session:
 
     def fail_unless_expected(self, following: File | Command | None) -> None:
         """A command may fail only where the page then asks for its code with `echo $?`."""
-        if self.failed is None or (isinstance(following, Command) and following.text == "echo $?"):
+        if self.failed is None or asks_code(following):
             return
         command, code, output = self.failed
         raise Failed(f"{command.place}: `{command.text}` ended with {code}:\n{output}")
@@ -167,8 +173,9 @@ def main() -> int:
     session = Session(folder)
     try:
         for at, step in enumerate(page.steps):
-            session.do(step)
-            session.fail_unless_expected(page.steps[at + 1] if at + 1 < len(page.steps) else None)
+            following = page.steps[at + 1] if at + 1 < len(page.steps) else None
+            session.do(step, following)
+            session.fail_unless_expected(following)
         session.end()
     except Failed as failed:
         print(failed, file=sys.stderr)

@@ -28,7 +28,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
-            if match[1] == language:
+            marked = page.read_text(encoding="utf-8")[: match.start()].rstrip("\n").rsplit("\n", 1)[-1]
+            if match[1] == language and not marked.startswith("<!-- copy: "):
                 line = page.read_text(encoding="utf-8").count("\n", 0, match.start()) + 1
                 found.append((f"{page.relative_to(ROOT)}:{line}", match[2]))
     return found
