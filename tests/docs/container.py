@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def mount(*words: str, pass_fds: tuple[int, ...] = ()) -> None:
-    """Calls mount(8)."""
+    """Runs the program of that name."""
     subprocess.run(["mount", *words], check=True, pass_fds=pass_fds)
 
 

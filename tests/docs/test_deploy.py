@@ -15,9 +15,7 @@ import pytest
 from manifests import dockerfile_faults, manifest_faults
 from pages import ROOT, every_page, read
 
-from fastgate import config
 from fastgate.primitives import load_yaml
-from fastgate.runtime import validate
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
