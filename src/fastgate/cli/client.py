@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,7 +105,8 @@ def _lives(path: Path) -> bool:
 
 def _connected(path: Path) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(ANSWER_SECONDS)
+    # Python's own time-out would not wait for room in a full accept queue; the kernel's does.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(ANSWER_SECONDS), 0))
     try:
         client.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError):
@@ -115,6 +117,9 @@ def _connected(path: Path) -> socket.socket:
     except PermissionError:
         client.close()
         raise StartError(f"{path} belongs to another user: ask as the user the gateway runs as, or as root") from None
+    except BlockingIOError:
+        client.close()
+        raise StartError(f"the gateway at {path} does not take a connection within {ANSWER_SECONDS:g} s") from None
     except OSError as error:
         client.close()
         raise StartError(f"{path} cannot be asked: {error.strerror or error}") from None
