@@ -9,6 +9,7 @@ from typing import Any
 from fastgate.config.findings import Draft
 from fastgate.config.models import Config, Model, Route
 from fastgate.config.models.services import Service, Target
+from fastgate.config.secrets import Secret
 from fastgate.config.source import KeyPath
 
 _MEANING = {
@@ -51,6 +52,28 @@ def route_warnings(routes: Mapping[str, Route]) -> list[Draft]:
         _model(route, ("routes", name), drafts)
         if route.policies is not None:
             _model(route.policies, ("routes", name, "policies"), drafts)
+    return drafts
+
+
+def literal_secrets(model: Model, path: KeyPath = ()) -> list[Draft]:
+    """One warning for each secret that stands in the config itself."""
+    drafts: list[Draft] = []
+
+    def visit(value: Any, here: KeyPath) -> None:
+        if isinstance(value, Secret) and value.literal:
+            message = "a secret is written here in plain text; allowed: env:NAME or file:/path"
+            drafts.append(Draft(here, message, "value", "warning", found="a literal"))
+        elif isinstance(value, Model):
+            for name, info in type(value).model_fields.items():
+                visit(getattr(value, name), (*here, info.alias or name))
+        elif isinstance(value, Mapping):
+            for name, item in value.items():
+                visit(item, (*here, name))
+        elif isinstance(value, list):
+            for number, item in enumerate(value):
+                visit(item, (*here, number))
+
+    visit(model, path)
     return drafts
 
 

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft, from_pydantic, place
 from fastgate.config.models import Config, Route
 from fastgate.config.routes import Routes, slices
-from fastgate.config.source import Source, read_source
+from fastgate.config.scalars import shown
+from fastgate.config.source import Budget, Source, read_source
 from fastgate.errors import ConfigError, Finding
 
 MAX_FILES = 1000
 MAX_INCLUDE_DEPTH = 8
 MAX_FINDINGS = 1000
+_TOO_MANY = f"more than {MAX_FILES} files"
 # Beyond this, routes are checked and compiled in slices and not kept as models.
 MANY_ROUTES = 500
 
@@ -92,15 +95,23 @@ class _Reader:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.files: list[Path] = []
+        self.budget = Budget()
 
-    def layer(self, path: Path, name: str, depth: int = 0, above: tuple[Path, ...] = ()) -> list[Source]:
+    def layer(self, path: Path, name: str) -> list[Source]:
         """One file and everything it includes."""
+        if "\0" in name:
+            self.findings.append(Finding("found a NUL byte in the name of a file", file=shown(name)))
+            return []
+        return self._file(path, name, (), {_real(path)})
+
+    def _file(self, path: Path, name: str, above: tuple[Path, ...], seen: set[Path]) -> list[Source]:
         if len(self.files) >= MAX_FILES:
-            self.findings.append(Finding(f"more than {MAX_FILES} files", file=name))
+            if not any(finding.message == _TOO_MANY for finding in self.findings):
+                self.findings.append(Finding(_TOO_MANY, file=name))
             return []
         self.files.append(path)
         try:
-            source = read_source(path, name)
+            source = read_source(path, name, self.budget)
         except ConfigError as error:
             self.findings.extend(error.findings)
             return []
@@ -110,27 +121,43 @@ class _Reader:
         patterns = [patterns] if isinstance(patterns, str) else patterns
         for number, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
             if isinstance(pattern, str):
-                sources.extend(self._include(source, pattern, number, depth, (*above, path.resolve())))
+                sources.extend(self._include(source, pattern, number, (*above, _real(path)), seen))
         return sources
 
     def _include(
-        self, source: Source, pattern: str, number: int, depth: int, above: tuple[Path, ...]
+        self, source: Source, pattern: str, number: int, above: tuple[Path, ...], seen: set[Path]
     ) -> Iterable[Source]:
         where = ("include", number) if isinstance(source.value["include"], list) else ("include",)
-        folder = source.folder or Path()
-        found = sorted(glob.glob(str(folder / pattern), recursive=True))
+
+        def wrong(problem: str) -> None:
+            draft = Draft(where, f"found {shown(pattern)}: {problem}", found=pattern)
+            self.findings.extend(place([draft], [source]))
+
+        found = []
+        if "\0" not in pattern:
+            folder = source.folder or Path()
+            found = sorted(islice(glob.iglob(str(folder / pattern), recursive=True), MAX_FILES + 1))
         if not found:
-            message = f'found "{pattern}": no such file; allowed: paths and patterns relative to this file'
-            self.findings.extend(place([Draft(where, message, found=pattern)], [source]))
+            wrong("no such file; allowed: paths and patterns relative to this file")
         for name in found:
             path = Path(name)
-            if path.resolve() in above:
-                continue
-            if depth >= MAX_INCLUDE_DEPTH:
-                message = f"included deeper than {MAX_INCLUDE_DEPTH} levels"
-                self.findings.extend(place([Draft(where, message, found=pattern)], [source]))
-                continue
-            yield from self.layer(path, name, depth + 1, above)
+            real = _real(path)
+            if real == above[-1] and glob.has_magic(pattern):
+                continue  # a pattern that also finds its own file
+            if real in above:
+                wrong(f"includes itself: {' -> '.join(one.name for one in (*above[above.index(real) :], real))}")
+            elif real in seen:
+                wrong(f"{name} is included already")
+            elif len(above) > MAX_INCLUDE_DEPTH:
+                wrong(f"included deeper than {MAX_INCLUDE_DEPTH} levels")
+            else:
+                seen.add(real)
+                yield from self._file(path, name, above, seen)
+
+
+def _real(path: Path) -> Path:
+    """The file behind links; unlike Path.resolve() without an error for links that go round."""
+    return Path(os.path.realpath(path))
 
 
 def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, str], literal_secrets: bool) -> Loaded:
@@ -180,7 +207,7 @@ class _Checked:
         self.warnings: list[Draft] = []
         self.config: Config | None = None
         self.compiled: list[snapshot.Compiled] | None = None
-        self._context = {"literal_secrets": literal_secrets}
+        self._context: dict[str, Any] = {"literal_secrets": literal_secrets, "literals": 0}
         between = check.check(merged)
         routes = merged.get("routes")
         if isinstance(routes, dict) and len(routes) > MANY_ROUTES:
@@ -195,8 +222,12 @@ class _Checked:
                 self.warnings.append(Draft(("routes",), "no routes: every request gets 404", "key", "warning"))
 
     def _read(self, value: dict[str, Any]) -> Config | None:
+        literals = self._context["literals"]
         try:
-            return Config.model_validate(value, context=self._context)
+            config = Config.model_validate(value, context=self._context)
+            if self._context["literals"] > literals:
+                self.warnings += later.literal_secrets(config)
+            return config
         except ValidationError as error:
             self.errors += from_pydantic(error)
             return None

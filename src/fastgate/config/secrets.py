@@ -57,7 +57,9 @@ def _read(value: Any, info: ValidationInfo) -> Secret:
         return Secret(value)
     if isinstance(value, str) and value.startswith(("env:", "file:")):
         raise refuse(value, ALLOWED)
-    if isinstance(value, str) and value and (info.context or {}).get("literal_secrets"):
+    context = info.context or {}
+    if isinstance(value, str) and value and context.get("literal_secrets"):
+        context["literals"] = context.get("literals", 0) + 1
         return Secret(value)
     # The literal itself must not reach a terminal or a log.
     why = "a literal secret is refused; --allow-literal-secrets makes it a warning" if isinstance(value, str) else None

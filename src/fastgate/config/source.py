@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from fastgate.errors import ConfigError, Finding
 from fastgate.primitives import YamlError, load_yaml
 
 MAX_BYTES = 32 * 1024 * 1024
+# The standard library's reader is slow.
+MAX_TOML_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
 
@@ -111,25 +112,54 @@ class _Walk:
             self.inside(value, path)
 
 
-def read_source(path: Path, name: str) -> Source:
+@dataclass(slots=True)
+class Budget:
+    """What all files of one config may hold together."""
+
+    bytes: int = field(default_factory=lambda: MAX_BYTES)
+    nodes: int = field(default_factory=lambda: MAX_NODES)
+
+
+def read_source(path: Path, name: str, budget: Budget | None = None) -> Source:
     """Reads a file by its ending: .toml as TOML, everything else as YAML 1.2 (which JSON is).
 
-    Raises ConfigError with one finding where the file cannot be read or is not what it should be.
+    Takes what it holds from the budget. Raises ConfigError with one finding where the file cannot be read, is not what
+    it should be, or is more than the budget has left.
     """
+    budget = budget or Budget()
+    toml = path.suffix == ".toml"
+    most = min(budget.bytes, MAX_TOML_BYTES) if toml else budget.bytes
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError([Finding(f"cannot be read: {error.strerror or error}", file=name)]) from None
-    if len(data) > MAX_BYTES:
-        limit = f"{MAX_BYTES // 1024 // 1024} MiB"
-        raise ConfigError([Finding(f"larger than {limit}; split it and use `include`", file=name)])
-    toml = path.suffix == ".toml"
-    if path.suffix == ".json" and b"\\u" in data:
-        data = _PAIR.sub(_character, data)
-    source = _toml(data, name, path.name == "pyproject.toml") if toml else parse_yaml(data, name)
+            data = file.read(most + 1)
+    except IsADirectoryError:
+        raise ConfigError([Finding("a folder; allowed: a file", file=name)]) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            [Finding(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=name)]
+        ) from None
+    if len(data) > most:
+        raise ConfigError([Finding(_too_large(most), file=name)])
+    budget.bytes -= len(data)
+    if toml:
+        from fastgate.config.toml import parse_toml
+
+        source = parse_toml(data, name, path.name == "pyproject.toml")
+    else:
+        if path.suffix == ".json" and b"\\u" in data:
+            data = _PAIR.sub(_character, data)
+        source = parse_yaml(data, name, budget.nodes)
+    budget.nodes -= len(source.positions) // 2 if source.positions else 0
     source.folder = path.parent
     return source
+
+
+def _too_large(most: int) -> str:
+    if most == MAX_BYTES:
+        return f"larger than {MAX_BYTES // 1024 // 1024} MiB"
+    if most == MAX_TOML_BYTES:
+        return f"larger than {MAX_TOML_BYTES // 1024 // 1024} MiB, the most for TOML; write it as YAML"
+    return f"all files together are larger than {MAX_BYTES // 1024 // 1024} MiB"
 
 
 # JSON writes a character beyond U+FFFF as two escapes (RFC 8259 §7), which YAML does not know.
@@ -141,14 +171,14 @@ def _character(pair: re.Match[bytes]) -> bytes:
     return pair[1] + chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)).encode()
 
 
-def parse_yaml(data: bytes, name: str) -> Source:
+def parse_yaml(data: bytes, name: str, nodes: int = MAX_NODES) -> Source:
     """YAML or JSON text as a source; keys written twice become findings of it.
 
     Raises ConfigError where the text is not YAML, or not a mapping.
     """
     twice: list[Finding] = []
     try:
-        value, raw = load_yaml(data, MAX_DEPTH, MAX_NODES)
+        value, raw = load_yaml(data, MAX_DEPTH, nodes)
     except YamlError as error:
         problems, *rest = error.args
         twice = [Finding(message, path, name, line, column) for line, column, path, message in problems]
@@ -164,53 +194,3 @@ def parse_yaml(data: bytes, name: str) -> Source:
             [Finding(f"found {shown(value)}; allowed: a mapping of keys such as routes", file=name, line=1, column=1)]
         )
     return Source(name, value, positions, findings=twice, text_has_variables=b"${" in data)
-
-
-_TABLE = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?\Z")
-_ASSIGN = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-
-
-def _toml(data: bytes, name: str, pyproject: bool) -> Source:
-    try:
-        text = data.decode()
-        value: dict[str, Any] = tomllib.loads(text)
-    except UnicodeDecodeError:
-        raise ConfigError([Finding("not UTF-8; save the file as UTF-8", file=name)]) from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (None, None)
-        message = f"not TOML: {str(error).split(' (at ')[0]}"
-        raise ConfigError([Finding(message, file=name, line=line, column=column)]) from None
-    drop = ("tool", "fastgate") if pyproject else ()
-    for part in drop:
-        value = value.get(part, {})
-    lines = {path[len(drop) :]: line for path, line in _toml_lines(text).items() if path[: len(drop)] == drop}
-    return Source(name, _plain(value), None, lines, text_has_variables="${" in text)
-
-
-def _toml_lines(text: str) -> dict[KeyPath, int]:
-    """The line of each key, as far as its writing shows it (arrays of tables and multi-line values: not)."""
-    lines: dict[KeyPath, int] = {}
-    table: KeyPath = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header = _TABLE.match(line)
-        match = header or _ASSIGN.match(line)
-        if match is None:
-            continue
-        parts: KeyPath = tuple(part.strip("\"'") for part in _PART.findall(match[1]))
-        if header:
-            table = parts
-        path = parts if header else (*table, *parts)
-        for end in range(1, len(path) + 1):
-            lines.setdefault(path[:end], number)
-    return lines
-
-
-def _plain(value: Any) -> Any:
-    """TOML's dates as text, as they would be in YAML."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool)) else str(value)

@@ -180,6 +180,8 @@ def test_literal_secret_is_allowed_on_demand(write: Write) -> None:
     assert "hunter2" not in "\n".join(errors("fastgate.yaml"))
     loaded = config.load("fastgate.yaml", allow_literal_secrets=True)
     assert "hunter2" not in repr(loaded.config)
+    (warning,) = (str(one) for one in loaded.warnings if "plain text" in one.message)
+    assert warning.startswith("fastgate.yaml:9:13: store.password: warning: a secret is written here in plain text")
 
 
 def test_a_file_that_is_too_large_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
