@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from fastgate.config import Loaded, Snapshot, compile, from_mapping, load  # noqa: A004
 from fastgate.errors import FastgateError
-from fastgate.runtime import Runtime, validate
+from fastgate.runtime import Recipe, Runtime, validate
 from fastgate.runtime.running import Hook
 
 if TYPE_CHECKING:
@@ -130,11 +130,7 @@ class Gateway:
         named = {name for _, names in self._hooks for name in names or ()}
         everywhere = any(names is None for _, names in self._hooks)
         snapshot = compile(loaded, hooks=named | set(loaded.config.routes) if everywhere else named)
-        hooks = {
-            route: tuple(hook for hook, names in self._hooks if names is None or route in names)
-            for route in snapshot.routes
-        }
-        return snapshot, {route: chain for route, chain in hooks.items() if chain}
+        return snapshot, self._chains(snapshot.routes)
 
     def start(self) -> Self:
         """Starts the engine and returns once every listener accepts.
@@ -155,12 +151,31 @@ class Gateway:
         with self._lock:
             if self._runtime is not None:
                 raise FastgateError("the gateway runs already")
-            self._runtime = Runtime(self._compile)
+            self._runtime = Runtime(self._recipe(), hooks=self._chains)
             return self._runtime
+
+    def _recipe(self) -> Recipe:
+        everywhere = any(names is None for _, names in self._hooks)
+        named = sorted({name for _, names in self._hooks for name in names or ()})
+        return Recipe(
+            files=tuple(os.fspath(path) for path in self._files),
+            overrides=(self._written,) if self._written or not self._files else (),
+            origin="Python",
+            allow_literal_secrets=self._literal,
+            hooks=(*named, "*") if everywhere else tuple(named),
+        )
+
+    def _chains(self, routes: Sequence[str]) -> dict[str, Sequence[Hook]]:
+        """For every route that has hooks those hooks, in order."""
+        chains = {
+            route: tuple(hook for hook, names in self._hooks if names is None or route in names) for route in routes
+        }
+        return {route: chain for route, chain in chains.items() if chain}
 
     def reload(self) -> None:
         """Reads the config again and swaps it in; on any error the old one stays. Raises as `start` does."""
-        self._live().reload()
+        if (error := self._live().reload().error) is not None:
+            raise error
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends now, in-flight requests included; returns whether every thread ended within `timeout` seconds each.

@@ -41,7 +41,8 @@ class Served:
 
     def reload(self) -> None:
         """Reads files again, or takes what was added to the Gateway; ports stay. Raises what a reload raises."""
-        self.runtime.reload()
+        if (error := self.runtime.reload().error) is not None:
+            raise error
 
     def stats(self) -> dict[str, Any]:
         """The engine's counters."""

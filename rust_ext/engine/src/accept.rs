@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -36,6 +37,10 @@ pub(crate) struct Listener {
     pub(crate) index: Cell<usize>,
     live: RefCell<Rc<WorkerLive>>,
     closing: Cell<bool>,
+    /// A task accepts.
+    accepting: Cell<bool>,
+    /// Dropped once it has stopped listening, for whoever waits for that.
+    closed: RefCell<Option<Sender<()>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -47,6 +52,8 @@ impl Listener {
             index: Cell::new(index),
             live: RefCell::new(live),
             closing: Cell::new(false),
+            accepting: Cell::new(false),
+            closed: RefCell::new(None),
             waker: RefCell::new(None),
         })
     }
@@ -62,9 +69,12 @@ impl Listener {
         *self.live.borrow_mut() = live.clone();
     }
 
-    /// Stops listening; connections end with their next answer.
-    pub(crate) fn close(&self) {
+    /// Stops listening; connections end with their next answer. `closed` is dropped once the address is free.
+    pub(crate) fn close(&self, closed: Option<Sender<()>>) {
         self.closing.set(true);
+        if self.accepting.get() {
+            *self.closed.borrow_mut() = closed;
+        }
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -77,7 +87,16 @@ impl Listener {
 }
 
 /// Accepts until the listener closes; then once more until nothing waits, so that nobody in the queue is reset.
-pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<Listener>, socket: Socket, bind: Bind) {
+pub(crate) fn run(worker: Rc<Worker>, listener: Rc<Listener>, socket: Socket, bind: Bind) -> impl Future<Output = ()> {
+    // Counted from here on, not from the first turn: a drain that comes in between must wait for it.
+    let accepting = Accepting::begin(&worker, &listener);
+    async move {
+        accept(&worker, &listener, socket, &bind).await;
+        drop(accepting);
+    }
+}
+
+async fn accept(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: Socket, bind: &Bind) {
     let mut bucket = Bucket::default();
     loop {
         let ready = std::future::poll_fn(|cx| {
@@ -91,8 +110,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<Listener>, socket: Sock
             worker.log(Level::Error, format!("listener {} cannot be polled: {error}", listener.bind));
             return;
         }
-        let pause = accept_batch(&worker, &listener, &socket, &mut bucket);
-        match pause {
+        match accept_batch(worker, listener, &socket, &mut bucket) {
             Turn::Empty if listener.closing() => break,
             Turn::Empty => {}
             Turn::More => rt::sleep(Duration::ZERO).await,
@@ -100,8 +118,34 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<Listener>, socket: Sock
         }
     }
     drop(socket);
-    if worker.index == 0 {
-        listen::clean(&bind);
+    // A socket that was handed over belongs to whoever made it, its file too.
+    let handed = worker.handed.borrow().iter().any(|(handed, _)| handed == bind);
+    if worker.index == 0 && !handed {
+        listen::clean(bind);
+    }
+}
+
+/// A listener that accepts, counted until it ends, however it does.
+struct Accepting {
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+}
+
+impl Accepting {
+    fn begin(worker: &Rc<Worker>, listener: &Rc<Listener>) -> Self {
+        worker.accepting.set(worker.accepting.get() + 1);
+        listener.accepting.set(true);
+        Self { worker: worker.clone(), listener: listener.clone() }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.listener.accepting.set(false);
+        self.listener.waker.take();
+        self.listener.closed.take();
+        self.worker.accepting.set(self.worker.accepting.get() - 1);
+        self.worker.perhaps_idle();
     }
 }
 

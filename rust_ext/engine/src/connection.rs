@@ -167,11 +167,7 @@ impl Drop for Conn {
         worker.metrics().closed.add(1);
         worker.shared.workers[worker.index].descriptors.fetch_sub(1, Relaxed);
         worker.connections.set(worker.connections.get() - 1);
-        if worker.connections.get() == 0
-            && let Some(waker) = worker.idle_waker.borrow_mut().take()
-        {
-            waker.wake();
-        }
+        worker.perhaps_idle();
     }
 }
 

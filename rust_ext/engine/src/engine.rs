@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use fastgate_core::snapshot::{Invalid, Snapshot};
 
 use crate::background::Background;
+use crate::clock::Clock;
+use crate::handed::{self, Handed, Known};
 use crate::host::{Host, Level};
 use crate::listen::{self, Bind};
 use crate::live::Live;
@@ -22,6 +24,9 @@ use crate::target::Registry;
 use crate::thread::{self, Start};
 use crate::worker::{Message, Shared, WorkerShared};
 use crate::{adopt, descriptors};
+
+/// How long a change waits for listeners that are gone to close, so that their addresses are free when it returns.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why the engine could not start or change; `Display` is one clear sentence (a line for each finding of `Invalid`).
 #[derive(Debug)]
@@ -65,6 +70,10 @@ pub struct Engine {
     ended: Arc<(Mutex<usize>, Condvar)>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     background: Background,
+    /// Listening sockets that were handed over at start.
+    handed: Vec<Known>,
+    /// It drains or stops: nothing changes any more.
+    ending: AtomicBool,
 }
 
 /// What only the control side touches, one change at a time.
@@ -88,6 +97,16 @@ impl Engine {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub fn start(snapshot: Snapshot, host: Arc<dyn Host>) -> Result<Self, StartError> {
+        Self::start_with(snapshot, host, Vec::new())
+    }
+
+    /// The same, with listening sockets that were opened before this process: a listener on the address of one of
+    /// them, or with the bind `systemd:NAME`, takes it over.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub fn start_with(snapshot: Snapshot, host: Arc<dyn Host>, handed: Vec<Handed>) -> Result<Self, StartError> {
+        let handed = handed::known(handed).map_err(StartError::System)?;
         let system = |what: &str| {
             let what = what.to_owned();
             move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
@@ -100,6 +119,11 @@ impl Engine {
         let (log, lines) = Log::new();
         let channels = (0..plan.workers).map(|_| adopt::channel()).collect::<Result<Vec<_>, _>>();
         let (senders, receivers): (Vec<_>, Vec<_>) = channels.map_err(system("socketpair"))?.into_iter().unzip();
+        // Each worker's copies exist before the first table is unshared, so that their numbers hold in its own.
+        let copies: Vec<Vec<(Bind, OwnedFd)>> = (0..plan.workers)
+            .map(|_| handed.iter().map(|one| Ok((one.bind.clone(), one.fd.try_clone()?))).collect())
+            .collect::<Result<_, _>>()
+            .map_err(system("a socket that was handed over"))?;
         let worker = |adopt| WorkerShared {
             inbox: Inbox::new(),
             metrics: Metrics::new(),
@@ -125,9 +149,11 @@ impl Engine {
             ended: Arc::new((Mutex::new(0), Condvar::new())),
             threads: Mutex::default(),
             background,
+            handed,
+            ending: AtomicBool::new(false),
         };
         engine.start_log(lines);
-        engine.start_workers(receivers, &plan, &inherited, &built)?;
+        engine.start_workers(receivers.into_iter().zip(copies).collect(), &plan, &inherited, &built)?;
         engine.change(&snapshot, None)?;
         Ok(engine)
     }
@@ -142,16 +168,23 @@ impl Engine {
 
     fn start_workers(
         &self,
-        receivers: Vec<OwnedFd>,
+        receivers: Vec<(OwnedFd, Vec<(Bind, OwnedFd)>)>,
         plan: &descriptors::Plan,
         inherited: &[i32],
         built: &Arc<Barrier>,
     ) -> Result<(), StartError> {
         let (started, answers) = channel();
-        let numbers: Vec<i32> = receivers.iter().map(AsRawFd::as_raw_fd).collect();
-        for (index, adopt) in receivers.into_iter().enumerate() {
+        let numbers: Vec<(usize, i32)> = receivers
+            .iter()
+            .enumerate()
+            .flat_map(|(index, (adopt, handed))| {
+                let handed = handed.iter().map(|(_, fd)| fd.as_raw_fd());
+                handed.chain([adopt.as_raw_fd()]).map(move |fd| (index, fd))
+            })
+            .collect();
+        for (index, (adopt, handed)) in receivers.into_iter().enumerate() {
             let others =
-                || numbers.iter().copied().filter(|fd| *fd != adopt.as_raw_fd()).chain(inherited.iter().copied());
+                || numbers.iter().filter(|(of, _)| *of != index).map(|(_, fd)| *fd).chain(inherited.iter().copied());
             let start = Start {
                 index,
                 shared: self.shared.clone(),
@@ -159,6 +192,7 @@ impl Engine {
                 private: plan.private.then(|| others().collect()),
                 descriptor_limit: plan.worker_descriptors,
                 adopt,
+                handed,
                 started: started.clone(),
             };
             let ended = self.ended.clone();
@@ -196,8 +230,12 @@ impl Engine {
     /// Goes over to another snapshot: judged, compiled and its listeners opened first, then swapped by pointer.
     ///
     /// # Errors
-    /// [`StartError`]; everything stays as it was then. The number of workers never changes.
+    /// [`StartError`]; everything stays as it was then. The number of workers never changes. An engine that drains or
+    /// has ended refuses.
     pub fn apply(&self, snapshot: Snapshot) -> Result<(), StartError> {
+        if self.ending.load(Relaxed) {
+            return Err(StartError::System("the gateway is ending".to_owned()));
+        }
         let live = Live::compile(&snapshot, &self.shared.registry).map_err(StartError::Invalid)?;
         self.change(&snapshot, Some(Arc::new(live)))
     }
@@ -216,12 +254,25 @@ impl Engine {
                 None => {
                     let wanted = Bind::parse(&listener.bind)
                         .map_err(|message| StartError::Invalid(vec![Invalid::new("listeners", message)]))?;
-                    let (bind, holder) = listen::settle(&wanted).map_err(|error| StartError::Bind {
+                    let failed = |reason| StartError::Bind {
                         listener: listener.name.clone(),
                         address: listener.bind.clone(),
-                        reason: listen::explain(&error),
-                    })?;
-                    holders.extend(holder);
+                        reason,
+                    };
+                    let bind = match handed::find(&self.handed, &wanted) {
+                        Some(known) if binds.values().any(|bind| *bind == known.bind) => {
+                            return Err(failed("another listener has that socket already".to_owned()));
+                        }
+                        Some(known) => known.bind.clone(),
+                        // Our own workers hold an address that overlaps: nobody else can, and they may share it.
+                        None if control.binds.values().any(|own| handed::overlap(own, &wanted)) => wanted,
+                        None => {
+                            let (bind, holder) =
+                                listen::settle(&wanted).map_err(|error| failed(listen::explain(&error)))?;
+                            holders.extend(holder);
+                            bind
+                        }
+                    };
                     fresh.push(bind.clone());
                     bind
                 }
@@ -241,7 +292,10 @@ impl Engine {
             worker.inbox.send([Message::Commit(live.clone(), ordered.clone(), sender.clone())]);
         }
         drop(sender);
-        answers.iter().for_each(drop);
+        self.answers(&answers);
+        // What is left of the senders belongs to listeners that close.
+        let clock = Clock::start();
+        while answers.recv_timeout(CLOSING.saturating_sub(clock.elapsed())).is_ok() {}
         control.binds = binds;
         control.retired.retain(|retired| Arc::strong_count(retired) > 1);
         drop(holders);
@@ -258,7 +312,11 @@ impl Engine {
             worker.inbox.send([Message::Prepare(fresh.to_vec(), sender.clone())]);
         }
         drop(sender);
-        let failed = answers.iter().filter_map(Result::err).last();
+        let answers = self.answers(&answers);
+        if answers.len() < self.shared.workers.len() {
+            return Err(StartError::System("the gateway is ending".to_owned()));
+        }
+        let failed = answers.into_iter().filter_map(Result::err).next_back();
         let Some((bind, reason)) = failed else { return Ok(()) };
         for worker in &self.shared.workers {
             worker.inbox.send([Message::Abort]);
@@ -268,14 +326,42 @@ impl Engine {
         Err(StartError::Bind { listener: named.map_or_else(String::new, |l| l.name.clone()), address, reason })
     }
 
+    /// One answer of every worker, or fewer when they have ended.
+    fn answers<T>(&self, answers: &Receiver<T>) -> Vec<T> {
+        let mut got = Vec::with_capacity(self.shared.workers.len());
+        while got.len() < self.shared.workers.len() {
+            match answers.recv_timeout(Duration::from_millis(100)) {
+                Ok(answer) => got.push(answer),
+                Err(RecvTimeoutError::Timeout) if *lock(&self.ended.0) > 0 => {}
+                Err(_) => break,
+            }
+        }
+        got
+    }
+
+    /// Whether every worker answers within `limit`: none hangs.
+    #[must_use]
+    pub fn is_alive(&self, limit: Duration) -> bool {
+        let (sender, answers) = channel();
+        for worker in &self.shared.workers {
+            worker.inbox.send([Message::Ping(sender.clone())]);
+        }
+        drop(sender);
+        let clock = Clock::start();
+        let answer = |_: &WorkerShared| answers.recv_timeout(limit.saturating_sub(clock.elapsed())).is_ok();
+        self.shared.workers.iter().all(answer)
+    }
+
     /// Ends gracefully: no new connections, requests under way are finished, each answer closes its connection, and
     /// what is left at `shutdown.limit` is cut. Calling it again changes nothing.
     pub fn drain(&self) {
+        self.ending.store(true, Relaxed);
         self.tell(|| Message::Drain);
     }
 
     /// Ends now.
     pub fn stop(&self) {
+        self.ending.store(true, Relaxed);
         self.tell(|| Message::Stop);
     }
 

@@ -21,6 +21,7 @@ mod engine;
 mod exchange;
 mod failure;
 mod fault;
+mod handed;
 mod head;
 mod hooks;
 pub mod host;
@@ -44,6 +45,7 @@ mod worker;
 
 pub use engine::{Engine, StartError};
 pub use fastgate_core::snapshot::{Invalid, Snapshot};
+pub use handed::Handed;
 
 /// Signals of the bare engine's process.
 pub mod signals {

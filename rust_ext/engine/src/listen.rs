@@ -19,11 +19,20 @@ pub(crate) enum Bind {
     Tcp(SocketAddr),
     /// A Unix stream socket.
     Unix(PathBuf),
+    /// The socket of that name that was handed over at start.
+    Named(String),
 }
 
 impl Bind {
-    /// Reads `ADDR:PORT` (IPv6 in brackets) or `unix:/path`.
+    /// Reads `ADDR:PORT` (IPv6 in brackets), `unix:/path` or `systemd:NAME`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(name) = text.strip_prefix("systemd:") {
+            return if name.is_empty() {
+                Err(format!("{text} is not an address: a socket that is handed over is written systemd:NAME"))
+            } else {
+                Ok(Self::Named(name.to_owned()))
+            };
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
@@ -40,6 +49,7 @@ impl Bind {
         match self {
             Self::Tcp(address) => address.to_string(),
             Self::Unix(path) => format!("unix:{}", path.display()),
+            Self::Named(name) => format!("systemd:{name}"),
         }
     }
 }
@@ -51,6 +61,7 @@ pub(crate) fn settle(bind: &Bind) -> io::Result<(Bind, Option<OwnedFd>)> {
     let address = match bind {
         Bind::Tcp(address) => address,
         Bind::Unix(path) => return check_path(path).map(|()| (bind.clone(), None)),
+        Bind::Named(_) => return Err(not_handed()),
     };
     if address.port() != 0 {
         drop(tcp(*address, false)?);
@@ -66,9 +77,14 @@ pub(crate) fn open(bind: &Bind) -> io::Result<OwnedFd> {
     let fd = match bind {
         Bind::Tcp(address) => tcp(*address, true)?,
         Bind::Unix(path) => unix(path)?,
+        Bind::Named(_) => return Err(not_handed()),
     };
     rustix::net::listen(&fd, BACKLOG)?;
     Ok(fd)
+}
+
+fn not_handed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "no socket of that name was handed over at start")
 }
 
 fn tcp(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {

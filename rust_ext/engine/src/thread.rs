@@ -35,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) private: Option<Vec<i32>>,
     pub(crate) descriptor_limit: u32,
     pub(crate) adopt: OwnedFd,
+    /// Its own copies of the listening sockets that were handed over.
+    pub(crate) handed: Vec<(Bind, OwnedFd)>,
     pub(crate) started: Sender<Result<(), String>>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn run(start: Start) {
     };
     let worker = Worker::new(start.index, start.shared, Dialer::default(), clock::seed(start.index));
     worker.descriptor_limit.set(start.descriptor_limit);
+    *worker.handed.borrow_mut() = start.handed;
     runtime.block_on(async {
         *worker.date.borrow_mut() = crate::date::format(clock::unix_seconds());
         match Socket::new(start.adopt) {
@@ -135,13 +138,19 @@ async fn messages(worker: Rc<Worker>, end: Rc<End>) {
                 }
                 Message::Abort => prepared.clear(),
                 Message::Commit(live, binds, answer) => {
-                    commit(&worker, &live, &binds, std::mem::take(&mut prepared));
+                    // A worker that is ending opens nothing any more.
+                    if !worker.draining.get() {
+                        commit(&worker, &live, &binds, std::mem::take(&mut prepared), &answer);
+                    }
                     let _ = answer.send(());
                 }
                 Message::Drain => {
                     if !worker.draining.replace(true) {
                         spawn_vital(&worker, "drain", drain(worker.clone(), end.clone()));
                     }
+                }
+                Message::Ping(answer) => {
+                    let _ = answer.send(());
                 }
                 Message::Stop => end.reach(),
             }
@@ -156,15 +165,29 @@ fn owns(worker: &Worker, bind: &Bind) -> bool {
 
 fn prepare(worker: &Worker, binds: Vec<Bind>) -> Result<Vec<(Bind, OwnedFd)>, (Bind, String)> {
     let mine = binds.into_iter().filter(|bind| owns(worker, bind));
-    mine.map(|bind| match listen::open(&bind) {
+    mine.map(|bind| match open(worker, &bind) {
         Ok(fd) => Ok((bind, fd)),
         Err(error) => Err((bind, listen::explain(&error))),
     })
     .collect()
 }
 
+/// Its own copy of a socket that was handed over, or a new one.
+fn open(worker: &Worker, bind: &Bind) -> std::io::Result<OwnedFd> {
+    match worker.handed.borrow().iter().find(|(handed, _)| handed == bind) {
+        Some((_, fd)) => fd.try_clone(),
+        None => listen::open(bind),
+    }
+}
+
 /// Goes over to a snapshot: listeners that stay follow it, new ones start, those that are gone close.
-fn commit(worker: &Rc<Worker>, live: &Arc<Live>, binds: &[Bind], mut prepared: Vec<(Bind, OwnedFd)>) {
+fn commit(
+    worker: &Rc<Worker>,
+    live: &Arc<Live>,
+    binds: &[Bind],
+    mut prepared: Vec<(Bind, OwnedFd)>,
+    closed: &Sender<()>,
+) {
     let adopted = worker.adopt_live(live);
     let mut listeners = worker.listeners.borrow_mut();
     let mut kept = std::collections::HashMap::new();
@@ -189,7 +212,7 @@ fn commit(worker: &Rc<Worker>, live: &Arc<Live>, binds: &[Bind], mut prepared: V
         kept.insert(key, listener);
     }
     for gone in listeners.values() {
-        gone.close();
+        gone.close(Some(closed.clone()));
     }
     *listeners = kept;
 }
@@ -201,14 +224,12 @@ async fn drain(worker: Rc<Worker>, end: Rc<End>) {
         rt::sleep(Duration::from_millis(shutdown.notice_ms)).await;
     }
     for listener in worker.listeners.borrow().values() {
-        listener.close();
+        listener.close(None);
     }
     let last = poll_fn(|cx| {
         *worker.idle_waker.borrow_mut() = Some(cx.waker().clone());
-        if worker.connections.get() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if worker.is_idle() { Poll::Ready(()) } else { Poll::Pending }
     });
-    // One turn first, so that listeners accept what waits.
-    rt::sleep(Duration::from_millis(1)).await;
     let drained = rt::timeout(Duration::from_millis(shutdown.limit_ms), last).await;
     if drained.is_none() {
         let left = worker.connections.get();

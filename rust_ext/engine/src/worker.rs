@@ -75,6 +75,8 @@ pub(crate) enum Message {
     Commit(Arc<Live>, Vec<Bind>, Sender<()>),
     /// Close what was prepared.
     Abort,
+    /// Say that you are alive.
+    Ping(Sender<()>),
     /// Finish what is under way, accept nothing new.
     Drain,
     /// End now.
@@ -110,9 +112,13 @@ pub(crate) struct Worker {
     pub(crate) dialer: Dialer,
     pub(crate) hooks: Hooks,
     pub(crate) listeners: RefCell<HashMap<String, Rc<Listener>>>,
+    /// Listening sockets that were handed over at start, in this worker's own table.
+    pub(crate) handed: RefCell<Vec<(Bind, OwnedFd)>>,
+    /// Listeners that still accept.
+    pub(crate) accepting: Cell<u32>,
     pub(crate) draining: Cell<bool>,
     pub(crate) connections: Cell<u32>,
-    /// Whoever waits for the last connection to end.
+    /// Whoever waits for the last listener to close and the last connection to end.
     pub(crate) idle_waker: RefCell<Option<Waker>>,
     random: Cell<u64>,
     /// Since when lines are counted, and how many there were.
@@ -136,6 +142,8 @@ impl Worker {
             dialer,
             hooks: Hooks::default(),
             listeners: RefCell::default(),
+            handed: RefCell::default(),
+            accepting: Cell::new(0),
             draining: Cell::new(false),
             connections: Cell::new(0),
             idle_waker: RefCell::new(None),
@@ -144,6 +152,20 @@ impl Worker {
             descriptor_limit: Cell::new(u32::MAX),
             date: RefCell::new(crate::date::format(0)),
         })
+    }
+
+    /// Whether nothing is left that a drain would wait for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.connections.get() == 0 && self.accepting.get() == 0
+    }
+
+    /// Wakes whoever waits for that.
+    pub(crate) fn perhaps_idle(&self) {
+        if self.is_idle()
+            && let Some(waker) = self.idle_waker.borrow_mut().take()
+        {
+            waker.wake();
+        }
     }
 
     /// This worker's counters.

@@ -1,11 +1,12 @@
 //! The class `Engine`: control calls into a running engine. The GIL is released while the engine works.
 
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use fastgate_core::snapshot::Snapshot;
-use fastgate_engine::Engine as Inner;
 use fastgate_engine::host::{Host as HostTrait, NoHost};
+use fastgate_engine::{Engine as Inner, Handed};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -56,15 +57,21 @@ impl Engine {
     /// Starts the engine; returns once every listener accepts.
     ///
     /// `host` gets the requests of routes with hooks, and the log; without it those requests fail and the log goes to
-    /// stderr. Raises `InvalidSnapshot` for a snapshot the engine cannot run, `StartError` where the system refuses.
+    /// stderr. `handed` are listening sockets opened before this process, name and descriptor; the engine uses copies
+    /// of them. Raises `InvalidSnapshot` for a snapshot the engine cannot run, `StartError` where the system refuses.
     #[new]
-    #[pyo3(signature = (snapshot, host = None))]
-    fn new(py: Python<'_>, snapshot: &[u8], host: Option<&Host>) -> PyResult<Self> {
+    #[pyo3(signature = (snapshot, host = None, handed = None))]
+    fn new(py: Python<'_>, snapshot: &[u8], host: Option<&Host>, handed: Option<Vec<(String, i32)>>) -> PyResult<Self> {
+        let handed = handed.unwrap_or_default().into_iter().map(copy).collect::<PyResult<Vec<_>>>()?;
         let host: Arc<dyn HostTrait> = match host {
             Some(host) => host.queue()?,
             None => Arc::new(NoHost),
         };
-        let engine = py.detach(|| Inner::start(read(snapshot)?, host).map_err(Error::from))?;
+        let engine = py.detach(|| {
+            let started = Inner::start_with(read(snapshot)?, host, handed).map_err(Error::from);
+            give_memory_back();
+            started
+        })?;
         let running = Arc::new(Running { engine, owner: Owner::here() });
         let mut all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.strong_count() > 0);
@@ -82,7 +89,18 @@ impl Engine {
     /// Raises `InvalidSnapshot` or `StartError` as the constructor does.
     fn apply(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<()> {
         let engine = self.inner()?;
-        Ok(py.detach(|| engine.apply(read(snapshot)?).map_err(Error::from))?)
+        Ok(py.detach(|| {
+            let applied = engine.apply(read(snapshot)?).map_err(Error::from);
+            give_memory_back();
+            applied
+        })?)
+    }
+
+    /// Whether every worker answers within `limit` seconds: none hangs.
+    fn alive(&self, py: Python<'_>, limit: f64) -> PyResult<bool> {
+        let engine = self.inner()?;
+        let limit = Duration::try_from_secs_f64(limit).map_err(|e| PyValueError::new_err(format!("limit: {e}")))?;
+        Ok(py.detach(|| engine.is_alive(limit)))
     }
 
     /// Begins a graceful end: the snapshot's `shutdown` says how long it may take. A second call changes nothing.
@@ -127,6 +145,25 @@ impl Engine {
         let text = self.inner()?.stats_json();
         py.import("json")?.call_method1("loads", (text,))
     }
+}
+
+/// Returns to the system what a large snapshot left behind: its plain form, and the one it replaced.
+#[expect(unsafe_code, reason = "the allocator's own call has no safe form")]
+fn give_memory_back() {
+    // SAFETY: it takes a flag, touches only blocks that are free, and may be called by any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
+/// The engine's own copy of a descriptor that Python holds.
+#[expect(unsafe_code, reason = "Python hands descriptors over as numbers")]
+fn copy((name, number): (String, i32)) -> PyResult<Handed> {
+    if number < 0 {
+        return Err(PyValueError::new_err(format!("{number} is not a descriptor")));
+    }
+    // SAFETY: the number is borrowed for this one call, which only asks the kernel for a copy; a number that is not
+    // open is an error of that call, and nothing else is done with it.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(Handed { name, fd: borrowed.try_clone_to_owned()? })
 }
 
 fn read(snapshot: &[u8]) -> Result<Snapshot, Error> {

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fastgate import config
 from fastgate.cli.files import default_files, is_module
 from fastgate.errors import Finding, StartError, UsageError
-from fastgate.runtime import Runtime
+from fastgate.runtime import Recipe, Runtime
 from fastgate.runtime.control_path import VARIABLE
 
 DEFAULT_BIND = "0.0.0.0:8000"
@@ -46,16 +45,14 @@ def run(
         name = _listener_name(names, literal_secrets) if names else "default"
         overrides.append({"listeners": {name: {"bind": bind or DEFAULT_BIND}}})
 
-    def load() -> config.Snapshot:
-        loaded = config.load(*names, overrides=overrides, allow_literal_secrets=literal_secrets)
-        say_warnings(loaded.warnings)
-        return config.compile(loaded)
-
-    Runtime(load).run(start_page)
+    recipe = Recipe(tuple(names), tuple(overrides), allow_literal_secrets=literal_secrets)
+    Runtime(recipe, watch=True if dev else None).run(start_page)
 
 
 def _listener_name(names: Sequence[str], literal_secrets: bool) -> str:
     """The listener that --bind moves."""
+    from fastgate import config
+
     listeners = list(config.load(*names, allow_literal_secrets=literal_secrets).config.listeners)
     if len(listeners) > 1:
         raise UsageError(f"--bind needs a config with one listener; this one has {', '.join(listeners)}")

@@ -46,6 +46,8 @@ def _bind(value: Any) -> str:
         raise refuse(value, BIND_ALLOWED, why=_flow_hint(value))
     if value.startswith("unix:"):
         return _unix(value, BIND_ALLOWED)
+    if re.match(r"systemd:[\w.@-]+\Z", value):
+        return value
     host, colon, port_text = value.rpartition(":")
     port = _port(port_text, 0)
     if colon and port is not None:

@@ -9,12 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastgate.runtime.recipe import Compiled, Recipe
+    from fastgate.runtime.reloads import ReloadResult
     from fastgate.runtime.running import Running, validate
     from fastgate.runtime.runtime import Runtime
 
-__all__ = ["Running", "Runtime", "validate"]
+__all__ = ["Compiled", "Recipe", "ReloadResult", "Running", "Runtime", "validate"]
 
-_HOME = {"Running": "running", "Runtime": "runtime", "validate": "running"}
+_HOME = {
+    "Compiled": "recipe",
+    "Recipe": "recipe",
+    "ReloadResult": "reloads",
+    "Running": "running",
+    "Runtime": "runtime",
+    "validate": "running",
+}
 
 
 def __getattr__(name: str) -> Any:

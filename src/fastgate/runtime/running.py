@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fastgate import _engine
 from fastgate._core import Executor, Request, Response
-from fastgate.config import Snapshot
-from fastgate.errors import ConfigError, StartError
+from fastgate.errors import ConfigError, Finding, StartError
+
+if TYPE_CHECKING:
+    from fastgate.config import Snapshot
 
 Hook = Callable[[Request], Response | None]
 Hooks = Mapping[str, Sequence[Hook]]
 
 _T = TypeVar("_T")
+
+
+class Runnable(Protocol):
+    """A snapshot: its bytes, and the way from the engine's findings to ours."""
+
+    @property
+    def data(self) -> bytes:
+        """The engine's input."""
+
+    def findings(self, invalid: list[tuple[str, str]], /) -> list[Finding]:
+        """The engine's findings with their places."""
 
 
 def validate(snapshot: Snapshot) -> None:
@@ -33,13 +46,14 @@ class Running:
     Args:
         snapshot: What to run.
         hooks: For every route's name its hooks, in order.
+        handed: Listening sockets opened before this process, name and descriptor; copies of them are used.
 
     Raises:
         ConfigError: the engine cannot run the snapshot.
         StartError: the system refuses what it asks for.
     """
 
-    def __init__(self, snapshot: Snapshot, hooks: Hooks | None = None) -> None:
+    def __init__(self, snapshot: Runnable, hooks: Hooks | None = None, handed: Sequence[tuple[str, int]] = ()) -> None:
         self._lock = threading.Lock()
         self._stopped = False
         self._hooks = dict(hooks or {})
@@ -47,7 +61,7 @@ class Running:
         self._executor = Executor(host, self._hooks)
         self._executor.start()
         try:
-            self._engine = _translated(snapshot, lambda: _engine.Engine(snapshot.data, host))
+            self._engine = _translated(snapshot, lambda: _engine.Engine(snapshot.data, host, list(handed)))
         except BaseException:
             self._executor.stop()
             raise
@@ -56,7 +70,7 @@ class Running:
         """Every listener's name and the address it is bound to."""
         return dict(self._engine.addresses())
 
-    def apply(self, snapshot: Snapshot, hooks: Hooks | None = None) -> None:
+    def apply(self, snapshot: Runnable, hooks: Hooks | None = None) -> None:
         """Swaps config and hooks; on any error the old ones stay. Raises as the constructor."""
         with self._lock:
             old, new = self._hooks, dict(hooks or {})
@@ -70,7 +84,8 @@ class Running:
             self._hooks = new
 
     def drain(self) -> None:
-        """Begins a graceful end, within the snapshot's `shutdown`."""
+        """Begins a graceful end, within the snapshot's `shutdown`: readiness goes down first."""
+        self._optional("set_ready", False, "draining")
         self._engine.drain()
 
     def end(self) -> None:
@@ -95,8 +110,28 @@ class Running:
         """The engine's counters."""
         return self._engine.stats()
 
+    def alive(self, limit: float) -> bool:
+        """Whether every worker answers within `limit` seconds."""
+        return self._engine.alive(limit)
 
-def _translated(snapshot: Snapshot, call: Callable[[], _T]) -> _T:
+    def health(self) -> dict[str, Any]:
+        """What /healthz says; empty where the engine has no health yet."""
+        return self._optional("health") or {}
+
+    def rotate_logs(self) -> None:
+        """Opens the files of the logs anew."""
+        self._optional("rotate_logs")
+
+    def reload_failed(self) -> None:
+        """Counts a reload whose config never reached the engine."""
+        self._optional("reload_failed")
+
+    def _optional(self, name: str, *arguments: object) -> Any:
+        call = getattr(self._engine, name, None)
+        return None if call is None else call(*arguments)
+
+
+def _translated(snapshot: Runnable, call: Callable[[], _T]) -> _T:
     try:
         return call()
     except _engine.InvalidSnapshot as error:

@@ -1,0 +1,157 @@
+"""Compiling a config in a child process: bounded in time and memory, at low priority, away from our GIL and heap."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from fastgate.errors import Finding, StartError
+from fastgate.runtime.recipe import Compiled, Recipe, Unusable, Watched
+
+TIMEOUT = 30.0
+MAX_RESULT = 512 * 1024 * 1024
+MAGIC = b"fastgate-compiled-1\n"
+HEADER = struct.Struct("!QQ")
+# Isolated (no PYTHON* variables, no folder of the user's), with our own search path: the same package, nothing else.
+_BOOT = (
+    "import json, sys; asked = json.load(sys.stdin); sys.path[:] = asked['path']; "
+    "from fastgate.runtime.compile_child import main; main(asked)"
+)
+
+
+# The allocators of compiled modules reserve a gigabyte at a time, which would count against the child's bound.
+_MODEST = {"MIMALLOC_ARENA_RESERVE": str(64 * 1024)}
+
+
+def possible(recipe: Recipe) -> bool:
+    """Whether a child can follow the recipe: there is an interpreter to start, and the recipe is plain data."""
+    if not sys.executable:
+        return False
+    try:
+        json.dumps(recipe.overrides)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def follow_apart(
+    recipe: Recipe, *, nice: int = 10, timeout: float = TIMEOUT, cancelled: Callable[[], bool] = lambda: False
+) -> Compiled:
+    """Has a child load, compile and validate.
+
+    Args:
+        recipe: What to load.
+        nice: The child's priority, 19 the lowest.
+        timeout: Seconds after which it is killed.
+        cancelled: Asked ten times a second; true kills it.
+
+    Raises Unusable with every fault of the config, StartError where the child fails.
+    """
+    read, write = os.pipe()
+    asked = {"path": sys.path, "out": write, "nice": nice, "recipe": asdict(recipe)}
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-c", _BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(write,),
+            env={**os.environ, **_MODEST},
+        )
+    except OSError as error:
+        os.close(read)
+        raise _failed(f"it cannot be started: {error.strerror or error}") from None
+    finally:
+        os.close(write)
+    try:
+        _ask(child, json.dumps(asked).encode())
+        answer = _answer(read, time.monotonic() + timeout, timeout, cancelled)
+        return _read(answer, _end(child))
+    finally:
+        os.close(read)
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+def _ask(child: subprocess.Popen[bytes], asked: bytes) -> None:
+    assert child.stdin is not None
+    try:
+        with child.stdin as stdin:
+            stdin.write(asked)
+    except BrokenPipeError:
+        pass  # it is dead: its missing answer tells
+
+
+def _answer(read: int, until: float, timeout: float, cancelled: Callable[[], bool]) -> bytearray:
+    os.set_blocking(read, False)
+    ready = select.poll()
+    ready.register(read, select.POLLIN)
+    answer = bytearray()
+    while True:
+        if cancelled():
+            raise _failed("the gateway is ending")
+        left = until - time.monotonic()
+        if left <= 0:
+            raise _failed(f"it took longer than {timeout:g} s")
+        if not ready.poll(min(100.0, left * 1000 + 1)):
+            continue
+        try:
+            piece = os.read(read, 1 << 16)
+        except BlockingIOError:
+            continue
+        if not piece:
+            return answer
+        answer += piece
+        if len(answer) > MAX_RESULT:
+            raise _failed(f"its result is larger than {MAX_RESULT >> 20} MiB")
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    try:
+        return child.wait(5)
+    except subprocess.TimeoutExpired:
+        raise _failed("it did not end") from None
+
+
+def _read(answer: bytearray, code: int) -> Compiled:
+    if code < 0:
+        raise _failed(f"it was ended by signal {-code} (9: often for want of memory)")
+    view = memoryview(answer)
+    begin = len(MAGIC) + HEADER.size
+    if code != 0 or len(view) < begin or bytes(view[: len(MAGIC)]) != MAGIC:
+        raise _failed(f"it ended with code {code} and {len(view)} bytes that are no answer")
+    about, size = HEADER.unpack(view[len(MAGIC) : begin])
+    if len(view) != begin + about + size:
+        raise _failed("its answer was cut short")
+    try:
+        told: dict[str, Any] = json.loads(bytes(view[begin : begin + about]))
+        if "fault" in told:
+            raise _failed(str(told["fault"]))
+        watched = Watched(tuple(told["watched"]["files"]), tuple(told["watched"]["patterns"]))
+        if told["errors"]:
+            raise Unusable([Finding(**one) for one in told["errors"]], watched)
+        return Compiled(
+            data=bytes(view[begin + about :]),
+            routes=told["routes"],
+            listeners=told["listeners"],
+            workers=told["workers"],
+            control=told["control"],
+            watch=told["watch"],
+            warnings=tuple(Finding(**one) for one in told["warnings"]),
+            files=tuple(told["files"]),
+            watched=watched,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _failed(f"its answer cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _failed(why: str) -> StartError:
+    return StartError(f"the process that compiles the config failed: {why}")
