@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 
-from fastgate import config
 from fastgate._demo.commands import COMMANDS
 from fastgate._demo.origins import Origin, nowhere
-from fastgate.cli.serve import log_to_stderr, say_warnings, start_page, url
+from fastgate.cli.serve import log_to_stderr, start_page, url
 from fastgate.errors import StartError
-from fastgate.runtime import Runtime
+from fastgate.runtime import Recipe, Runtime
 
 _WIDTH = 58
 
@@ -30,13 +29,9 @@ def run(bind: str) -> None:
         file = folder / "fastgate.yaml"
         file.write_text(demo_config(bind, one.url, two.url, live.url, nowhere()), encoding="utf-8")
 
-        def load() -> config.Snapshot:
-            loaded = config.load(file, allow_literal_secrets=True)
-            say_warnings(loaded.warnings)
-            return config.compile(loaded)
-
+        recipe = Recipe((str(file),), allow_literal_secrets=True)
         try:
-            Runtime(load).run(lambda runtime: _page(runtime, file))
+            Runtime(recipe).run(lambda runtime: _page(runtime, file))
         except StartError as error:
             raise StartError(f"{error}; another address: fastgate demo --bind 127.0.0.1:8080") from None
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastgate.cli.files import default_files, is_module
-from fastgate.errors import Finding, StartError, UsageError
+from fastgate.errors import StartError, UsageError
 from fastgate.runtime import Recipe, Runtime
 from fastgate.runtime.control_path import VARIABLE
 
@@ -85,12 +85,6 @@ def run_module(reference: str, *, dev: bool = False) -> None:
 
         start_again_on_change()
     found.run()
-
-
-def say_warnings(warnings: Sequence[Finding]) -> None:
-    """Prints warnings to stderr, one line each."""
-    for warning in warnings:
-        print(warning, file=sys.stderr, flush=True)
 
 
 def start_page(runtime: Runtime) -> None:
