@@ -23,7 +23,7 @@ ROOTLESS = ("--user", "--map-current-user", "--keep-caps")
 def isolated() -> list[str]:
     """The words that start a program in a network of its own; skips by name where the machine does not allow it."""
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
-    options = [[] if os.geteuid() == 0 else list(ROOTLESS)]
+    options: tuple[tuple[str, ...], ...] = ((), ROOTLESS)
     if not lacking:
         for more in options:
             command = ["unshare", *more, "--net"]

@@ -140,10 +140,16 @@ def test_the_life_of_a_request_names_files_that_exist() -> None:
     assert order == sorted(order), "the phases stand in another order in lifecycle.rs"
 
 
-@pytest.mark.parametrize(("place", "text"), blocks("yaml"), ids=lambda value: value.split("\n")[0][:60])
-def test_configs_load_without_a_warning_and_the_engine_takes_them(place: str, text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "place", "text"),
+    [(form, *found) for form in ("yaml", "toml") for found in blocks(form)],
+    ids=lambda value: value.split("\n")[0][:60],
+)
+def test_configs_load_without_a_warning_and_the_engine_takes_them(
+    form: str, place: str, text: str, tmp_path: Path
+) -> None:
     config = importlib.import_module("fastgate.config")
-    file = tmp_path / "fastgate.yaml"
+    file = tmp_path / f"fastgate.{form}"
     file.write_text(text, encoding="utf-8")
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)
