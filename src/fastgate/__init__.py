@@ -5,15 +5,17 @@ The public names. Each is imported when first used, so that `import fastgate` co
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# The name is what type checkers look for; `typing` itself would be the dearest import of all.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastgate import errors
     from fastgate._core import Headers, Request, Response
     from fastgate.gateway import Gateway
 
-    __version__: str
+# Held against the metadata by a test: to ask the metadata takes as long as all the rest of `fastgate --version`.
+__version__ = "0.1.0"
 
 __all__ = ["Gateway", "Headers", "Request", "Response", "__version__", "errors"]
 
@@ -25,16 +27,18 @@ _HOME = {
 }
 
 
+def _import(module: str) -> Any:
+    from importlib import import_module
+
+    return import_module(module)
+
+
 def __getattr__(name: str) -> Any:
     value: Any
     if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
+        value = getattr(_import(_HOME[name]), name)
     elif name == "errors":
-        value = import_module("fastgate.errors")
-    elif name == "__version__":
-        from importlib.metadata import version
-
-        value = version("fastgate")
+        value = _import("fastgate.errors")
     else:
         raise AttributeError(f"module 'fastgate' has no attribute {name!r}")
     globals()[name] = value
