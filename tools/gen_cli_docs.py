@@ -42,8 +42,8 @@ Colours and progress appear on terminals only, and never with `NO_COLOR`.
 SOCKET = """\
 ## The control socket
 
-`status`, `top`, `reload` and `drain` ask a running gateway over a Unix socket. Only the user the gateway runs as, and
-root, may ask: the file has mode 0600, the default folder 0700, and the kernel tells the gateway who is at the other end.
+`status`, `top`, `reload` and `drain` ask a running gateway over a Unix socket. Only the user the gateway runs as and
+root may ask: the file has mode 0600, the default folder 0700, and the kernel says who is at the other end.
 
 - Where: `--socket` or `FASTGATE_CONTROL`, then `control: {socket: PATH}` in the config, then `fastgate/control.sock`
   under `$XDG_RUNTIME_DIR`, or under `/run` for root, or in `/tmp/fastgate-UID`.
