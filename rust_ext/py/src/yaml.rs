@@ -28,8 +28,9 @@ create_exception!(
 const QUOTED: u32 = 1 << 31;
 /// Problems reported of one document.
 const MAX_PROBLEMS: usize = 100;
-/// Keys remembered, so that 10,000 routes share their field names.
-const MAX_SHARED_KEYS: usize = 1024;
+/// Texts remembered and how long they are at most, so that 10,000 routes share field names, methods and hosts.
+const MAX_SHARED: usize = 4096;
+const MAX_SHARED_BYTES: usize = 32;
 
 /// Adds `load_yaml` and `YamlError` to the extension module.
 ///
@@ -207,7 +208,7 @@ impl<'py> Builder<'py> {
         if let Some(Frame::Dict { key: None, .. }) = self.stack.last() {
             return self.key(value, plain, at);
         }
-        let object = if plain { self.resolve(value, at)? } else { PyString::new(self.py, value).into_any() };
+        let object = if plain { self.resolve(value, at)? } else { self.text(value).into_any() };
         self.place(object)
     }
 
@@ -222,41 +223,57 @@ impl<'py> Builder<'py> {
         if name.is_empty() {
             return Err(self.stop(at.line(), at.col() + 1, "a key is missing before \":\""));
         }
-        let text = match self.shared.get(name) {
-            Some(text) => text.clone(),
-            None => {
-                let text = PyString::new(self.py, name);
-                if self.shared.len() < MAX_SHARED_KEYS {
-                    self.shared.insert(name.to_owned(), text.clone());
-                }
-                text
-            }
+        let text = self.text(name);
+        let twice = match self.stack.last() {
+            Some(Frame::Dict { dict, .. }) => dict.contains(&text)?,
+            _ => return Ok(()),
         };
-        let path = self.path();
-        let depth = self.stack.len();
-        let Some(Frame::Dict { dict, lines, key, twice }) = self.stack.last_mut() else { return Ok(()) };
-        *twice = dict.contains(&text)?;
-        if *twice {
-            let first = dict.keys().iter().position(|k| k.eq(&text).unwrap_or(false)).and_then(|i| lines.get(i));
-            let first = first.copied().unwrap_or(0);
-            if self.muted.is_none() {
-                self.muted = Some(depth);
-                // The doubled key itself has a position already: take it back, the walk will not meet it.
-                self.positions.truncate(self.positions.len() - 2);
-            }
-            if self.problems.len() < MAX_PROBLEMS {
-                let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-                let message =
-                    format!("duplicate key \"{name}\": written on line {first} and again on line {}", at.line());
-                self.problems.push(Problem::new(at.line(), at.col() + 1, full, message));
-            }
-        } else {
+        if twice {
+            self.doubled(name, &text, at);
+        }
+        let Some(Frame::Dict { dict, lines, key, twice: again }) = self.stack.last_mut() else { return Ok(()) };
+        *again = twice;
+        if !twice {
             // Held until the value comes, so that the order of keys and lines is the dict's.
             lines.push(narrow(at.line()));
             dict.set_item(&text, self.py.None())?;
         }
         *key = Some(text);
         Ok(())
+    }
+
+    /// Text as a Python object, one for all of its occurrences where it is short: keys and words repeat.
+    fn text(&mut self, text: &str) -> Bound<'py, PyString> {
+        if text.len() > MAX_SHARED_BYTES {
+            return PyString::new(self.py, text);
+        }
+        if let Some(shared) = self.shared.get(text) {
+            return shared.clone();
+        }
+        let object = PyString::new(self.py, text);
+        if self.shared.len() < MAX_SHARED {
+            self.shared.insert(text.to_owned(), object.clone());
+        }
+        object
+    }
+
+    /// A key that stands in its mapping already: named with both lines, its value is read and dropped.
+    fn doubled(&mut self, name: &str, text: &Bound<'py, PyString>, at: Marker) {
+        if self.muted.is_none() {
+            self.muted = Some(self.stack.len());
+            // The doubled key itself has a position already: take it back, the walk will not meet it.
+            self.positions.truncate(self.positions.len() - 2);
+        }
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
+        let Some(Frame::Dict { dict, lines, .. }) = self.stack.last() else { return };
+        let first = dict.keys().iter().position(|k| k.eq(text).unwrap_or(false)).and_then(|i| lines.get(i));
+        let first = first.copied().unwrap_or(0);
+        let path = self.path();
+        let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let message = format!("duplicate key \"{name}\": written on line {first} and again on line {}", at.line());
+        self.problems.push(Problem::new(at.line(), at.col() + 1, full, message));
     }
 
     /// Counts and records a node; checks depth.
@@ -297,7 +314,7 @@ impl<'py> Builder<'py> {
     }
 
     /// The core schema's meaning of a plain scalar (YAML 1.2.2 §10.3.2).
-    fn resolve(&self, text: &str, at: Marker) -> Result<Bound<'py, PyAny>, Stop> {
+    fn resolve(&mut self, text: &str, at: Marker) -> Result<Bound<'py, PyAny>, Stop> {
         let py = self.py;
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Ok(py.None().into_bound(py)),
@@ -316,7 +333,7 @@ impl<'py> Builder<'py> {
         if let Some(number) = float(text) {
             return Ok(number.into_pyobject(py).map_err(PyErr::from)?.into_any());
         }
-        Ok(PyString::new(py, text).into_any())
+        Ok(self.text(text).into_any())
     }
 
     /// Dotted path of the keys that wait for a value.
@@ -350,6 +367,9 @@ impl<'py> Builder<'py> {
             Some((found, hint)) => (found, 1, hint),
             None => (line, marker.col() + 1, String::new()),
         };
+        if error.info().contains("recursion limit") {
+            return Problem::new(line, column, "", format!("nested deeper than {} levels", self.max_depth));
+        }
         Problem::new(line, column, "", format!("not YAML: {}{hint}", plain(error.info())))
     }
 }

@@ -224,7 +224,9 @@ def allowed(shape: Shape) -> str | None:
     scalar = next((one for one in flat if isinstance(one, Scalar)), None)
     if scalar is not None:
         return scalar.kind.allowed
-    return f"a mapping with {', '.join(sorted(words))}" if (words := names(shape)) else None
+    if words := names(shape):
+        return f"a mapping with {', '.join(sorted(words))}"
+    return "a list" if any(isinstance(one, ListOf) for one in flat) else None
 
 
 def written(shape: Shape, value: Any) -> Any:

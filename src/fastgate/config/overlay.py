@@ -34,6 +34,8 @@ def unite(one: dict[str, Any], other: dict[str, Any], drafts: list[Draft], path:
             united[name] = value
         elif isinstance(below, dict) and isinstance(value, dict) and (len(path) == 0 or path in _SECTIONS):
             united[name] = unite(below, value, drafts, here)
+        elif isinstance(below, dict) and not isinstance(value, dict) and len(path) == 0:
+            drafts.append(Draft(here, f"found {shown(value)}; allowed: a mapping, as in the other files"))
         else:
             drafts.append(
                 Draft(here, f"{shown(name)} stands in two included files; a name may stand in one only", "key")

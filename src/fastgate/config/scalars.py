@@ -159,6 +159,8 @@ def choice(*words: str) -> Kind:
     def read(value: Any) -> str:
         if isinstance(value, str) and value in known:
             return known[value]
+        if not isinstance(value, str) and shown(value) in known:
+            raise refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
         raise refuse(value, allowed, nearest=nearest_word(value, words) if isinstance(value, str) else None)
 
     return Kind(read, allowed, {"enum": list(words)}, words[0])

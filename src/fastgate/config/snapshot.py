@@ -112,9 +112,11 @@ class Snapshot:
             others.append(("routes", match[1]))
             return f"{match[0]} ({{{len(others) - 1}}})"
 
-        text = re.sub(r"""(?<!\w)["'`]([A-Za-z0-9_.-]+)["'`]""", line, braces)
+        # The engine counts routes, people name them.
+        text = re.sub(r" \(routes\.\d+\)", "", braces)
+        text = re.sub(r"""(?<!\w)["'`]([A-Za-z0-9_.-]+)["'`]""", line, text)
         text = text.replace("\0", "{").replace("\1", "}")
-        return Draft(where, text, "value", others=tuple(others))
+        return Draft(where, text, "key" if len(where) == 2 else "value", others=tuple(others))
 
 
 def _numbers(parts: Iterable[str]) -> KeyPath:

@@ -21,6 +21,9 @@ fn quoted_line(line: &str) -> Option<String> {
     if matches!(first, '{' | '[') && value.ends_with(['}', ']']) {
         return quoted_flow(value).map(|fixed| format!("{head}{fixed}"));
     }
+    if start == 0 && matches!(first, '{' | '[') {
+        return None; // the document itself, not a value in it
+    }
     let closed = value.matches(['{', '[']).count() == value.matches(['}', ']']).count();
     (SPECIAL.contains(&first) && closed && line.len() <= 200).then(|| format!("{head}{}", quote(value)))
 }

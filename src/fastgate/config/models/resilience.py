@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastgate.config.models.base import Flag, Model, PathText, Percent, Text, field
-from fastgate.config.scalars import Kind, duration, refuse, whole
+from fastgate.config.scalars import Kind, duration, nearest_word, refuse, whole
 
 Positive = Annotated[int, duration(1)]
 Count = Annotated[int, whole(1, 1_000_000)]
@@ -37,7 +37,8 @@ def _when(value: Any) -> str | int:
     words = ("connect_failure", "timeout", "reset")
     if value in words or (type(value) is int and 400 <= value <= 599):
         return value  # type: ignore[no-any-return]
-    raise refuse(value, f"{', '.join(words)} or a status from 400 to 599")
+    nearest = nearest_word(value, words) if isinstance(value, str) else None
+    raise refuse(value, f"{', '.join(words)} or a status from 400 to 599", nearest=nearest)
 
 
 class Retries(Model):
