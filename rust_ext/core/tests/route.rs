@@ -5,7 +5,7 @@ mod route_common;
 use std::time::{Duration, Instant};
 
 use fastgate_core::route::{Captures, Found, Redirector, RewriteError, Rewriter, RouteTable};
-use fastgate_core::snapshot::{EncodedSlash, Match, Redirect, Rewrite, Route};
+use fastgate_core::snapshot::{Action, EncodedSlash, Match, Redirect, Respond, Rewrite, Route};
 use route_common::{Ask, a_match, a_route, compile, faults, listener, simple, table};
 use serde_json::{Value, json};
 
@@ -39,6 +39,24 @@ fn a_prefix_matches_whole_segments() {
         }
     }
     assert_eq!(path_of(&[simple("all", json!({"path": {"prefix": "/"}}))], "/anything"), "all");
+}
+
+#[test]
+fn a_lean_look_up_captures_only_what_a_step_reads() {
+    let of = |change: &dyn Fn(&mut Route)| {
+        let mut route = simple("r", json!({"path": {"path": "/users/{id}"}}));
+        change(&mut route);
+        let (table, ask) = (table(&[route]), Ask::get("/users/7"));
+        let mut captures = ask.find(&table).1;
+        assert_eq!(captures.get("id", b"/users/7"), Some(&b"7"[..]));
+        assert_eq!(table.find_lean(&ask.lookup(), &mut captures), Found::Route(0, 0));
+        captures.get("id", b"/users/7") == Some(b"7")
+    };
+    assert!(!of(&|_| ()));
+    assert!(!of(&|route| route.action = Action::Respond(Respond { status: 204, headers: vec![], body: None })));
+    assert!(of(&|route| route.on_request = true));
+    assert!(of(&|route| route.rewrite = Some(Rewrite::Path("/u/{id}".to_owned()))));
+    assert!(of(&|route| route.action = Action::Redirect(Redirect { to: "/u/{id}".to_owned(), status: 308 })));
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn find<'a>(
         client: about.client.ip,
         fields: &RequestFields(head, bytes),
     };
-    match live.table.find(&lookup, captures) {
+    match live.table.find_lean(&lookup, captures) {
         Found::Route(index, _) => Ok(&live.routes[index]),
         Found::NotFound => Err(FaultKind::NoRoute.into()),
         Found::MethodNotAllowed(allow) => {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use super::conflict;
 use super::host::{self, Host};
 use super::index::{Index, NONE};
 use super::layout::{Growing, GrowingTree, Layout};
@@ -11,10 +12,12 @@ use super::predicate::{self, HEAD, Methods, Predicates};
 use super::rank::{self, Draft, PathRank, Place};
 use super::regexes;
 use super::table::{Candidate, CapturePattern, RouteTable};
-use crate::snapshot::{EncodedSlash, Invalid, Listener, Match, PathMatch, Route};
+use crate::snapshot::{Action, EncodedSlash, Invalid, Listener, Match, PathMatch, Route};
 
 /// Candidates (hosts of matches of routes) of one table.
 const MAX_CANDIDATES: usize = 1_000_000;
+/// Matches of one route.
+const MAX_MATCHES: usize = u16::MAX as usize;
 
 /// What one match says beside its hosts.
 struct Parsed {
@@ -88,6 +91,10 @@ impl<'a> Compiler<'a> {
             let (set, keep) = self.listeners_of(r, route);
             if route.matches.is_empty() {
                 self.fault(format!("routes.{r}.matches"), "a route needs at least one match");
+            }
+            if route.matches.len() > MAX_MATCHES {
+                self.fault(format!("routes.{r}.matches"), format!("a route has at most {MAX_MATCHES} matches"));
+                continue;
             }
             for (m, one) in route.matches.iter().enumerate() {
                 let hosts = self.hosts_of(&format!("routes.{r}.matches.{m}"), one);
@@ -260,11 +267,12 @@ impl<'a> Compiler<'a> {
             candidate: Candidate {
                 methods: Methods::served(parsed.methods),
                 route: r as u32,
-                of_match: m as u32,
+                of_match: m as u16,
                 listener_set: set,
                 predicates: parsed.predicates,
                 pattern: parsed.pattern,
                 regex,
+                reads_captures: reads_captures(&self.routes[r]),
             },
             priority: self.routes[r].priority,
             host: Reverse(host_rank),
@@ -341,23 +349,9 @@ impl<'a> Compiler<'a> {
         child
     }
 
-    /// Two routes with the same priority, host, path and predicates, and a method and a listener in common. Each
-    /// candidate is reported with the first before it that it collides with: of every pair one is named, and a thousand
-    /// equal routes give a thousand errors, not half a million.
+    /// Reports each pair of routes that match the same requests.
     fn find_conflicts(&mut self) {
-        let mut groups: HashMap<(Place, i32, u32), Vec<usize>> = HashMap::with_capacity(self.drafts.len());
-        let mut pairs = Vec::new();
-        for (at, draft) in self.drafts.iter().enumerate() {
-            let group = groups.entry((draft.place, draft.priority, draft.candidate.predicates)).or_default();
-            let other = group.iter().map(|&other| &self.drafts[other]).find(|other| self.in_conflict(draft, other));
-            if let Some(other) = other {
-                let (a, b) = (draft.candidate.route, other.candidate.route);
-                pairs.push((a.max(b), a.min(b)));
-            }
-            group.push(at);
-        }
-        pairs.sort_unstable();
-        pairs.dedup();
+        let pairs = conflict::pairs(&self.drafts, &self.listener_sets, self.listener_words());
         for (later, earlier) in pairs {
             let name = |r: u32| &self.routes[r as usize].name;
             let message = format!(
@@ -368,15 +362,6 @@ impl<'a> Compiler<'a> {
             );
             self.fault(format!("routes.{later}"), message);
         }
-    }
-
-    fn in_conflict(&self, a: &Draft, b: &Draft) -> bool {
-        let (a, b, x, y) = (&a.candidate, &b.candidate, a.named_methods, b.named_methods);
-        let words = self.listener_words();
-        let set = |id: u32| self.listener_sets[id as usize * words..][..words].iter();
-        a.route != b.route
-            && (x & y != 0 || x == 0 && y == 0)
-            && set(a.listener_set).zip(set(b.listener_set)).any(|(x, y)| x & y != 0)
     }
 
     fn lay_out(mut self) -> RouteTable {
@@ -424,6 +409,12 @@ impl<'a> Compiler<'a> {
             lists: layout.lists,
         }
     }
+}
+
+/// Whether a step of the route reads what its path captured.
+fn reads_captures(route: &Route) -> bool {
+    let lean = matches!(route.action, Action::Service(_) | Action::Respond(_)) && route.rewrite.is_none();
+    !lean || route.on_request
 }
 
 fn captured(segment: &Segment, number: u32) -> Option<(u32, bool, Box<str>)> {

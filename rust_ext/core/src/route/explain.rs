@@ -83,7 +83,7 @@ impl RouteTable {
         // The table forgets the host of a candidate: those of one match stand in the order of their hosts' rank.
         let mut places: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
         for (rank, candidate) in self.candidates.iter().enumerate() {
-            places.entry((candidate.route, candidate.of_match)).or_default().push(rank);
+            places.entry((candidate.route, u32::from(candidate.of_match))).or_default().push(rank);
         }
         let mut verdicts: Vec<(usize, Verdict)> = places
             .into_iter()

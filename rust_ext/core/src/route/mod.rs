@@ -18,6 +18,7 @@
 
 mod captures;
 mod compile;
+mod conflict;
 mod explain;
 mod host;
 mod index;
