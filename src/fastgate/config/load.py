@@ -187,7 +187,7 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
     findings = _bounded(_once(findings))
     if findings or checked.config is None:
         raise ConfigError(findings)
-    warnings = tuple(place(checked.warnings, sources))
+    warnings = tuple(_in_order(place(checked.warnings, sources)))
     return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled)
 
 
@@ -262,5 +262,9 @@ def _once(findings: list[Finding]) -> list[Finding]:
             continue
         seen.add(mark)
         kept.append(finding)
-    order = {name: number for number, name in enumerate(dict.fromkeys(f.file for f in kept))}
-    return sorted(kept, key=lambda f: (order[f.file], f.line or 0, f.column or 0))
+    return _in_order(kept)
+
+
+def _in_order(findings: list[Finding]) -> list[Finding]:
+    order = {name: number for number, name in enumerate(dict.fromkeys(f.file for f in findings))}
+    return sorted(findings, key=lambda f: (order[f.file], f.line or 0, f.column or 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -69,16 +70,19 @@ class Kind:
 
 
 def text(allowed: str = "text", pattern: str | None = None) -> Kind:
-    """Any text; a number or a boolean must be put in quotes."""
+    """Text that a pattern matches, any without one; a number or a boolean must be put in quotes."""
+    fits = re.compile(pattern or "", re.ASCII)
 
     def read(value: Any) -> str:
-        if isinstance(value, str):
+        if isinstance(value, str) and fits.search(value):
             return str(value)
         if isinstance(value, (bool, int, float)):
             raise refuse(value, allowed, nearest=f'"{shown(value)}"', why="put it in quotes")
         raise refuse(value, allowed)
 
-    return Kind(read, allowed, {"type": "string"} | ({"pattern": pattern} if pattern else {}), "text")
+    return Kind(
+        read, allowed, {"type": "string"} | ({"pattern": pattern.replace(r"\Z", "$")} if pattern else {}), "text"
+    )
 
 
 def shown(value: object) -> str:

@@ -35,7 +35,7 @@ def _redirect_status(value: Any) -> int:
 
 REDIRECT_STATUS = Kind(_redirect_status, "301, 302, 303, 307, 308", {"enum": [301, 302, 303, 307, 308]})
 Method = Annotated[str, addresses.METHOD]
-Protocol = Annotated[str, text("a protocol name such as websocket", "^[a-z0-9-]+$")]
+Protocol = Annotated[str, text("a protocol name such as websocket", r"^[A-Za-z0-9][A-Za-z0-9./_+-]{0,63}\Z")]
 
 
 class ValueMatch(Model):
