@@ -129,6 +129,11 @@ def redirect(to: str, status: int = 308) -> Json:
     return {"redirect": {"to": to, "status": status}}
 
 
+def static(root: str | os.PathLike[str], **changes: Any) -> Json:
+    """The action of a folder's files."""
+    return {"static": {"root": str(root), "index": ["index.html"]} | changes}
+
+
 def snapshot(
     to: str | Iterable[str] = (),
     *,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod files;
 pub mod filter;
 pub mod http1;
 pub mod route;

@@ -4,14 +4,16 @@
 //! live objects and swaps them in by pointer). Every default is resolved by the writer: the engine invents none.
 //! Times are whole milliseconds, sizes are bytes. Unknown keys are refused, so that the two sides cannot drift.
 
+mod files;
+mod internal;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-mod internal;
-
+pub use files::{Coding, Reads, Static};
 pub use internal::{Internal, InternalServes};
 
 /// The version of this contract; a snapshot of another version is refused.
@@ -304,6 +306,8 @@ pub enum Action {
     Respond(Respond),
     /// Answer with a redirect.
     Redirect(Redirect),
+    /// Answer with files of a folder.
+    Static(Static),
 }
 
 /// A fixed answer. Without a body, 4xx and 5xx get a problem document.

@@ -57,8 +57,7 @@ pub(crate) struct What<'a> {
 /// Answers and says what follows.
 pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
     let worker = conn.worker.clone();
-    // A client that was too slow is not waited for once more (RFC 9110 §15.5.9).
-    let keep_alive = to.keep_alive && what.status != 408 && to.unread.is_little() && !conn.should_close();
+    let keep_alive = keeps_alive(conn, &to, what.status);
     let block = {
         let mut scratch = worker.scratch.borrow_mut();
         let date = worker.date.borrow();
@@ -85,7 +84,18 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
         worker.metrics().fault(kind);
         return After::Close;
     }
-    match to.unread {
+    follow(conn, to.unread, keep_alive).await
+}
+
+/// Whether the connection goes on behind an answer. A client that was too slow is not waited for once more
+/// (RFC 9110 §15.5.9).
+pub(crate) fn keeps_alive(conn: &Conn, to: &To<'_>, status: u16) -> bool {
+    to.keep_alive && status != 408 && to.unread.is_little() && !conn.should_close()
+}
+
+/// What follows an answer that is out.
+pub(crate) async fn follow(conn: &mut Conn, unread: Unread, keep_alive: bool) -> After {
+    match unread {
         Unread::Nothing if keep_alive => After::Next,
         Unread::Body(body) if keep_alive => drain(conn, body).await,
         _ => After::Linger,

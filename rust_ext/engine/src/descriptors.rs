@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) max_connections: u32,
     /// Client connections of one worker after which others take them.
     pub(crate) worker_descriptors: u32,
+    /// Files that may be open at once, all workers together.
+    pub(crate) files: u32,
 }
 
 impl Plan {
@@ -28,19 +30,20 @@ impl Plan {
     }
 
     fn reckon(snapshot: &Snapshot, cpus: usize, limit: u32) -> Self {
+        let files = (limit / 4).max(1);
         let room = limit.saturating_sub(RESERVE).max(limit / 2).max(1);
         let asked = snapshot.limits.max_connections;
         let workers = if snapshot.workers == 0 { cpus } else { snapshot.workers as usize };
         let private = snapshot.private_descriptors || asked > room;
         if !private {
             let max_connections = if asked == 0 { room } else { asked };
-            return Self { workers, private, max_connections, worker_descriptors: u32::MAX };
+            return Self { workers, private, max_connections, worker_descriptors: u32::MAX, files };
         }
         // Some of each table is for connections to targets.
         let each = (room / 8 * 7).max(1);
         let workers = workers.max(asked.div_ceil(each) as usize);
         let max_connections = if asked == 0 { each.saturating_mul(u32::try_from(workers).unwrap_or(1)) } else { asked };
-        Self { workers, private, max_connections, worker_descriptors: each }
+        Self { workers, private, max_connections, worker_descriptors: each, files }
     }
 }
 

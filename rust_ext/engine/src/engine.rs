@@ -13,6 +13,7 @@ use fastgate_core::snapshot::{Invalid, Snapshot};
 
 use crate::background::Background;
 use crate::clock::Clock;
+use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::host::{Host, Level};
 use crate::listen::{self, Bind};
@@ -138,6 +139,7 @@ impl Engine {
             registry,
             host,
             log,
+            files: Budget::new(plan.files),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
         let built = Arc::new(Barrier::new(plan.workers + 1));

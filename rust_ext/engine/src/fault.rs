@@ -52,6 +52,8 @@ kinds! {
     NoRoute, "no_route", Client, 404, "no route matches this request";
     /// A route matches but for its method.
     MethodNotAllowed, "method_not_allowed", Client, 405, "this resource does not know that method";
+    /// There is no file for the path.
+    NoFile, "no_file", Client, 404, "there is no such file";
     /// The path after a rewrite is not one that may be sent.
     BadRewrite, "bad_rewrite", Client, 400, "the path cannot be rewritten";
     /// The request body is larger than the route allows.
@@ -86,6 +88,14 @@ kinds! {
     HookFailed, "hook_failed", Gateway, 500, "a request hook failed";
     /// A request hook took too long.
     HookTimeout, "hook_timeout", Gateway, 500, "a request hook took too long";
+    /// Too many files are open.
+    FilesBusy, "files_busy", Gateway, 503, "too many files are being sent";
+    /// A file cannot be read.
+    FileUnreadable, "file_unreadable", Gateway, 500, "the file cannot be read";
+    /// A file became shorter while it was sent.
+    FileTruncated, "file_truncated", Gateway, 500, "the file has become shorter";
+    /// A file could not be read in time.
+    FileTimeout, "file_timeout", Gateway, 504, "the file could not be read in time";
     /// The process ends.
     Shutdown, "shutdown", Gateway, 503, "the gateway is shutting down";
 }

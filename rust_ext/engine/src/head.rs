@@ -3,6 +3,7 @@
 use std::io;
 
 use fastgate_core::http1::{Framing, Progress, Reason, Request, RequestRules};
+use fastgate_core::route::Fields;
 
 use crate::connection::Conn;
 use crate::deadlines::ticks;
@@ -19,6 +20,19 @@ pub(crate) struct Head {
     pub(crate) filled: usize,
     /// The bytes, once they had to leave the worker's buffer.
     held: Option<Vec<u8>>,
+}
+
+/// The fields of a request, for predicates and conditions.
+pub(crate) struct RequestFields<'a>(pub(crate) &'a Head, pub(crate) &'a [u8]);
+
+impl Fields for RequestFields<'_> {
+    fn values(&self, name: &[u8], each: &mut dyn FnMut(&[u8]) -> bool) {
+        for value in self.0.request().get(self.1, name) {
+            if !each(value) {
+                return;
+            }
+        }
+    }
 }
 
 /// Why there is no head.

@@ -21,6 +21,7 @@ mod engine;
 mod exchange;
 mod failure;
 mod fault;
+mod files;
 mod handed;
 mod head;
 mod hooks;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use fastgate_core::balance::round_robin;
 use fastgate_core::filter::{self, Edit, Outgoing};
 use fastgate_core::http1::{Framing, websocket_accept};
-use fastgate_core::route::{Captures, Fields, Found, Lookup};
+use fastgate_core::route::{Captures, Found, Lookup};
 use fastgate_core::snapshot::HostPolicy;
 
 use crate::about::About;
@@ -22,7 +22,8 @@ use crate::exchange::tunnel::Tunnel;
 use crate::exchange::{Exchange, Facts, Outcome, Upgrade};
 use crate::failure::{Ending, Failure, fail, refuse};
 use crate::fault::FaultKind;
-use crate::head::{self, Head};
+use crate::files;
+use crate::head::{self, Head, RequestFields};
 use crate::hooks;
 use crate::live::{Action, Listener, Live, Proxy, Route};
 use crate::pool::{Pool, Upstream};
@@ -70,6 +71,9 @@ async fn proceed(
         Action::Proxy(proxy) => proxy,
         Action::Respond(_) | Action::Redirect { .. } => {
             return Box::pin(direct(conn, head, about, route, &captures)).await;
+        }
+        Action::Files(files) => {
+            return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;
         }
     };
     check_length(head, proxy)?;
@@ -245,19 +249,6 @@ fn upgrade(head: &Head, bytes: &[u8], proxy: &Proxy) -> Option<Box<Upgrade>> {
     let websocket = protocol.eq_ignore_ascii_case(b"websocket");
     let accept = head.request().websocket_key(bytes).map(websocket_accept);
     (!websocket || accept.is_some()).then(|| Box::new(Upgrade { protocol: protocol.to_vec(), accept }))
-}
-
-/// The fields of a request, for predicates.
-struct RequestFields<'a>(&'a Head, &'a [u8]);
-
-impl Fields for RequestFields<'_> {
-    fn values(&self, name: &[u8], each: &mut dyn FnMut(&[u8]) -> bool) {
-        for value in self.0.request().get(self.1, name) {
-            if !each(value) {
-                return;
-            }
-        }
-    }
 }
 
 fn find<'a>(

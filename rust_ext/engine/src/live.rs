@@ -10,6 +10,7 @@ use fastgate_core::route::{Redirector, Rewriter, RouteTable};
 use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
 
 use crate::deadlines::{Tick, WHEEL_BELOW_MS, ticks};
+use crate::files::Files;
 use crate::target::{Registry, Target};
 
 /// Everything a worker needs of one snapshot.
@@ -78,6 +79,8 @@ pub(crate) enum Action {
         /// Renders the Location.
         to: Redirector,
     },
+    /// Answers with files of a folder.
+    Files(Arc<Files>),
 }
 
 /// How a route proxies.
@@ -291,6 +294,9 @@ fn compile_steps(
     let action = match &route.action {
         snapshot::Action::Service(name) => compile_proxy(route, name, services, invalid).map(Action::Proxy),
         snapshot::Action::Respond(respond) => Some(Action::Respond(respond.clone())),
+        snapshot::Action::Static(of) => {
+            Files::compile(of, route).map(Action::Files).map_err(|found| invalid.extend(found)).ok()
+        }
         snapshot::Action::Redirect(redirect) => match Redirector::compile(redirect, &route.matches) {
             Ok(to) => Some(Action::Redirect { status: redirect.status, to }),
             Err(message) => {

@@ -18,6 +18,7 @@ use crate::connection::{self, Conn};
 use crate::deadlines::{SWEEP_MS, TICK_MS, Tick};
 use crate::dial::Dialer;
 use crate::fault::FaultKind;
+use crate::files::Budget;
 use crate::host::{Host, Level};
 use crate::live::Live;
 use crate::log::Log;
@@ -155,6 +156,7 @@ impl World {
             registry,
             host,
             log,
+            files: Budget::new(64),
         });
         let worker = Worker::new(0, shared, Dialer::Memory(Dial(dial)), seed);
         let lives: Vec<_> = lives.iter().map(|live| worker.adopt_live(live)).collect();

@@ -77,7 +77,7 @@ pub(crate) fn run(start: Start) {
     worker.listeners.borrow_mut().clear();
     worker.pools.clear();
     // Tasks are dropped here: connections close, counts are released.
-    drop(runtime);
+    runtime.end();
 }
 
 /// The worker's end, waited for by its thread.

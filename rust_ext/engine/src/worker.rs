@@ -17,6 +17,7 @@ use crate::buffers::{Blocks, Scratch};
 use crate::deadlines::{Deadlines, Tick, ticks};
 use crate::dial::Dialer;
 use crate::fault::{FaultKind, Source};
+use crate::files::Budget;
 use crate::host::{Decision, HookFailed, HookWork, Host, Level};
 use crate::listen::Bind;
 use crate::live::Live;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) log: Log,
+    /// Files open now.
+    pub(crate) files: Arc<Budget>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -195,6 +198,13 @@ impl Worker {
         if self.may_log() {
             let peer = peer.map_or_else(|| "a local peer".to_owned(), |peer| peer.to_string());
             self.log(Level::Info, format!("refused a message from {peer}: {}", reason.name()));
+        }
+    }
+
+    /// A line about a folder whose files cannot be served.
+    pub(crate) fn log_file(&self, root: &str, what: &str, error: &str) {
+        if self.may_log() {
+            self.log(Level::Warning, format!("the folder {root} {what}: {error}"));
         }
     }
 

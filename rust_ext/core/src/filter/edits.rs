@@ -100,7 +100,7 @@ fn judge(name: &[u8], value: &[u8]) -> Result<(), EditError> {
 }
 
 /// Whether it may stand in a field value as it is (RFC 9110 §5.5).
-pub(super) fn is_value(value: &[u8]) -> bool {
+pub(crate) fn is_value(value: &[u8]) -> bool {
     let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
     !value.iter().any(|&b| b == 0x7f || (b < 0x20 && b != b'\t')) && !blank(value.first()) && !blank(value.last())
 }
@@ -140,7 +140,7 @@ impl CompiledEdits {
 
 /// The route's changes and a hook's together: the hook's come second.
 #[derive(Clone, Copy)]
-pub(super) struct Edits<'a> {
+pub(crate) struct Edits<'a> {
     pub route: &'a CompiledEdits,
     pub hook: &'a [Edit],
 }
@@ -176,7 +176,7 @@ impl Edits<'_> {
 
 /// Writes one field line.
 #[inline]
-pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(crate) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

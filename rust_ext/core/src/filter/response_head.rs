@@ -80,7 +80,7 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
 
 /// `close` or, to HTTP/1.0, `keep-alive`, where it is not the version's own default (RFC 9112 §9.3).
 #[inline]
-pub(super) fn connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+pub(crate) fn connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
     match (keep_alive, version) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),

@@ -16,6 +16,12 @@ pub(crate) use inbox::Inbox;
 pub(crate) use socket::read_would_block;
 pub(crate) use socket::{Readiness, Socket};
 
+/// Threads beside a runtime's own that may wait for a disk; they are started when needed and end when idle.
+const BLOCKING_THREADS: usize = 4;
+
+/// How long the end of a runtime waits for them.
+const BLOCKING_END: Duration = Duration::from_secs(1);
+
 /// A single-threaded runtime: made on its thread, never moved.
 pub(crate) struct Runtime(tokio::runtime::LocalRuntime);
 
@@ -24,6 +30,8 @@ impl Runtime {
     pub(crate) fn new() -> io::Result<Self> {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("fastgate-files")
             .build_local(tokio::runtime::LocalOptions::default())
             .map(Self)
     }
@@ -32,6 +40,33 @@ impl Runtime {
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.block_on(future)
     }
+
+    /// Ends it: tasks are dropped, and threads that wait for a disk that does not answer are left behind.
+    pub(crate) fn end(self) {
+        self.0.shutdown_timeout(BLOCKING_END);
+    }
+}
+
+/// A job on a thread that may wait, one of a few that belong to this thread's runtime: started from here, they share
+/// its descriptor table. Whoever starts jobs bounds their number.
+pub(crate) struct Blocking<R>(tokio::task::JoinHandle<R>);
+
+/// Starts one.
+#[expect(clippy::disallowed_methods, reason = "the one place: few threads, the worker's own, for files alone")]
+pub(crate) fn blocking<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> Blocking<R> {
+    Blocking(tokio::task::spawn_blocking(job))
+}
+
+impl<R> Blocking<R> {
+    /// What it came to; `None` when it panicked or the runtime ends.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+        Pin::new(&mut self.0).poll(cx).map(Result::ok)
+    }
+}
+
+/// Lets the others have their turn.
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
 }
 
 /// Starts a task on the current thread's runtime.

@@ -79,6 +79,17 @@ impl Socket {
         put.map_or(result, Ok)
     }
 
+    /// Sends from a file: as much as fits, fewer bytes where the file ends, 0 where it has ended before.
+    pub(crate) fn try_sendfile(&self, file: &OwnedFd, mut at: u64, count: usize) -> io::Result<usize> {
+        let mut put = None;
+        let result = self.0.try_io(Interest::WRITABLE, |fd| {
+            let n = rustix::fs::sendfile(fd, file, Some(&mut at), count)?;
+            put = Some(n);
+            if n == count { Ok(n) } else { Err(read_would_block()) }
+        });
+        put.map_or(result, Ok)
+    }
+
     /// Runs one call on the descriptor; `WouldBlock` spends the readiness.
     pub(crate) fn try_call<R>(
         &self,

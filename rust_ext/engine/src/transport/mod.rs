@@ -7,6 +7,7 @@
 pub(crate) mod memory;
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
 pub(crate) use crate::rt::Readiness;
@@ -22,6 +23,11 @@ pub(crate) trait Transport {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
     /// Writes as much as fits, the pieces in order; a short write spends the readiness.
     fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Whether [`Transport::try_sendfile`] works: the kernel may put a file's bytes on the wire as they are.
+    fn sends_files(&self) -> bool;
+    /// Sends from a file, as much as fits; fewer bytes also where the file ends. The caller knows that they are in
+    /// memory.
+    fn try_sendfile(&self, file: &OwnedFd, at: u64, count: usize) -> io::Result<usize>;
     /// Ends our direction.
     fn shutdown(&self) -> io::Result<()>;
     /// Makes the close that follows an abrupt one: what was sent is not everything.
@@ -72,6 +78,18 @@ impl Transport for Stream {
             Self::Socket(socket) => socket.try_writev(pieces),
             #[cfg(feature = "simulation")]
             Self::Memory(end) => end.try_writev(pieces),
+        }
+    }
+
+    fn sends_files(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
+    fn try_sendfile(&self, file: &OwnedFd, at: u64, count: usize) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.try_sendfile(file, at, count),
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
