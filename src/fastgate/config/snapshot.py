@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from fastgate.config.findings import Draft
 from fastgate.config.later import LISTENER_OFF
 from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
-from fastgate.config.models.routes import ValueMatch
+from fastgate.config.models.routes import Static, ValueMatch
 from fastgate.config.models.services import Target
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
@@ -73,7 +74,8 @@ class Snapshot:
                 return (*base, "match")
             case ["action", *inner]:
                 kind = next(
-                    (k for k in ("service", "to", "respond", "redirect") if getattr(route, k) is not None), "service"
+                    (k for k in ("service", "to", "respond", "redirect", "static") if getattr(route, k) is not None),
+                    "service",
                 )
                 return (*base, kind, *_numbers(inner[1:]))
             case ["rewrite", *_] if route.rewrite is not None:
@@ -281,7 +283,20 @@ def _action(name: str, route: Route, config: Config) -> Plain | None:
         return {"respond": {"status": route.respond.status, "headers": fields, "body": route.respond.body}}
     if route.redirect is not None:
         return {"redirect": {"to": route.redirect.to, "status": route.redirect.status}}
+    if route.static is not None:
+        return {"static": _static(route.static)}
     return None
+
+
+def _static(static: Static) -> Plain:
+    return {
+        "root": os.path.abspath(static.root),
+        "index": static.index if isinstance(static.index, list) else [static.index],
+        "precompressed": static.precompressed,
+        "cache_control": static.cache_control,
+        "types": {extension.lower().removeprefix("."): name for extension, name in static.types.items()},
+        "reads": static.reads,
+    }
 
 
 def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None) -> Plain:

@@ -24,10 +24,14 @@ pub(crate) trait Transport {
     /// Writes as much as fits, the pieces in order; a short write spends the readiness.
     fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Whether [`Transport::try_sendfile`] works: the kernel may put a file's bytes on the wire as they are.
-    fn sends_files(&self) -> bool;
+    fn sends_files(&self) -> bool {
+        false
+    }
     /// Sends from a file, as much as fits; fewer bytes also where the file ends. The caller knows that they are in
     /// memory.
-    fn try_sendfile(&self, file: &OwnedFd, at: u64, count: usize) -> io::Result<usize>;
+    fn try_sendfile(&self, _file: &OwnedFd, _at: u64, _count: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Ends our direction.
     fn shutdown(&self) -> io::Result<()>;
     /// Makes the close that follows an abrupt one: what was sent is not everything.
@@ -89,7 +93,7 @@ impl Transport for Stream {
         match self {
             Self::Socket(socket) => socket.try_sendfile(file, at, count),
             #[cfg(feature = "simulation")]
-            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Memory(end) => end.try_sendfile(file, at, count),
         }
     }
 

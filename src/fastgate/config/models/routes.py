@@ -85,10 +85,25 @@ class Redirect(Model):
 
 
 class Static(Model):
-    """Files of a folder."""
+    """Files of a folder: what is behind the route's prefix is looked up below the root."""
 
-    root: Text = field("The folder.", required=True, example="/srv/www")
-    index: Text = field("What a folder's path shows.", "index.html", example="index.html")
+    root: Text = field(
+        "The folder; a relative path counts from where the gateway is started.", required=True, example="/srv/www"
+    )
+    index: OneOrMany[Text] = field("What a folder's path shows; the first one that is there.", "index.html")
+    precompressed: list[Annotated[Literal["br", "gzip", "zstd"], choice("br", "gzip", "zstd")]] = field(
+        "Codings to look for beside a file (.br, .gz, .zst), the preferred one first.", [], example=["br", "gzip"]
+    )
+    cache_control: HeaderValue | None = field(
+        "The value of Cache-Control.", unset="none", example="public, max-age=3600"
+    )
+    types: dict[Text, Text] = field(
+        "Media types by extension, before the known ones.", {}, example={"wasm": "application/wasm"}
+    )
+    reads: Annotated[Literal["auto", "threads"], choice("auto", "threads")] = field(
+        "Where files are read: on the worker what is in memory (auto), or always on threads (network file systems).",
+        "auto",
+    )
 
 
 class Rewrite(Model):
@@ -113,7 +128,7 @@ class Route(Model):
     to: TargetUrl | None = field("Proxy to this URL: an inline service of one target.")
     respond: Respond | None = field("Answer directly.")
     redirect: Redirect | None = field("Answer with a redirect.")
-    static: Static | None = field("Serve files.", later="plain")
+    static: Static | None = field("Answer with files of a folder.")
     rewrite: Rewrite | None = field("Change the path before it goes upstream.")
     host: HostPolicy = field("What the upstream sees as Host: keep, target or a name.", "keep")
     half_close: Annotated[Literal["cancel", "keep"], choice("cancel", "keep")] = field(
