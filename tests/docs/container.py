@@ -7,7 +7,6 @@ read is bound below /run, a fresh tmpfs, because the folders of a developer are 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -29,9 +28,8 @@ def main() -> None:
         mount("--bind", f"/proc/self/fd/{descriptor}", str(staged / name), pass_fds=(descriptor,))
         os.close(descriptor)
     (staged / "config.yaml").write_bytes(config)
-    (staged / "fastgate").mkdir(mode=0o700)
-    shutil.chown(staged / "fastgate", int(USER), int(USER))
-    mount("-t", "tmpfs", "-o", "uid=10001,mode=700", "tmpfs", str(staged / "fastgate"))
+    (staged / "runtime").mkdir()
+    mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(staged / "runtime"))
     mount("-o", "remount,bind,ro", str(staged))
     mount("-o", "remount,bind,ro", "/")
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -41,7 +39,7 @@ def main() -> None:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": "/run/src:/run/site",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_RUNTIME_DIR": "/run",
+        "XDG_RUNTIME_DIR": "/run/runtime",
     }
     os.chdir("/")
     os.execvpe("setpriv", command, environment)

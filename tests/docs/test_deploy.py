@@ -141,6 +141,7 @@ def test_it_runs_as_pid_1_without_root_on_a_read_only_root(tmp_path: Path) -> No
             assert re.search(r"^Uid:\s+10001\s+10001", status, re.MULTILINE)
             assert re.search(r"^NSpid:\s+\d+\s+1$", status, re.MULTILINE)
             assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
+            assert Path(f"/proc/{child}/root/run/runtime/fastgate/control.sock").is_socket()
             os.kill(int(child), signal.SIGTERM)
             assert outer.wait(30) == 0, outer.stdout.read()
         finally:
