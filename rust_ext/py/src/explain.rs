@@ -120,6 +120,9 @@ fn candidates(verdicts: &[Verdict], routes: &[Route], lookup: &Lookup<'_>) -> Va
     let mut told = Vec::new();
     let (mut nearer, mut further) = (0, 0);
     for (at, verdict) in verdicts.iter().enumerate().filter(|(_, verdict)| path_fits(verdict)) {
+        if winner.is_some_and(|best| at > best) && !verdict.missing.is_empty() {
+            continue;
+        }
         let (kind, count) = match winner {
             Some(best) if at == best => ("chosen", &mut 0),
             Some(best) if at > best => ("further", &mut further),

@@ -25,6 +25,9 @@ def run_words(words: Sequence[str]) -> int:
         return USAGE
     first = words[0]
     completing = _COMPLETE in os.environ
+    if completing:
+        # A help text that is wrapped would be a candidate a line in fish.
+        os.environ["COLUMNS"] = "1000"
     if not first.startswith("-") and first not in COMMANDS and not completing:
         say(f"fastgate: {unknown_command(first)}")
         return USAGE
@@ -89,6 +92,9 @@ def ended(call: Callable[[], object]) -> int:
         # Here and not at the interpreter's end, where nobody could catch it.
         sys.stdout.flush()
     except SystemExit as end:
+        # The library for commands makes 1 of it.
+        if isinstance(end.__context__, BrokenPipeError):
+            return 0
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except KeyboardInterrupt:
         return INTERRUPTED

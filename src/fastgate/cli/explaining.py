@@ -163,7 +163,7 @@ def _text(answer: Plain, plain: Plain, asked: str) -> Iterator[str]:
         "nearest": "the nearest routes:",
     }
     for kind, heading in headings.items():
-        rows = [_lost(one, answer, plain) for one in told if one["kind"] == kind]
+        rows = [_lost(one, answer) for one in told if one["kind"] == kind]
         if rows:
             yield heading
             yield from table(rows, indent="  ")
@@ -197,13 +197,9 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
         yield "policies: none"
 
 
-def _lost(one: Plain, answer: Plain, plain: Plain) -> list[str]:
-    route = next(r for r in plain["routes"] if r["name"] == one["route"])
-    if one["missing"]:
-        why = "; ".join(_lacks(missing, answer) for missing in one["missing"])
-    else:
-        why = _BEHIND[one["differs_in"]]
-    return [one["route"], said_match(route["matches"][one["match"]]), why]
+def _lost(one: Plain, answer: Plain) -> list[str]:
+    why = "; ".join(_lacks(missing, answer) for missing in one["missing"]) or _BEHIND[one["differs_in"]]
+    return [one["route"], why]
 
 
 def _lacks(missing: Plain, answer: Plain) -> str:

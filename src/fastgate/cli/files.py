@@ -15,7 +15,11 @@ def default_files() -> list[str]:
     """The config to use where none is named; raises UsageError where there is none."""
     named = os.environ.get("FASTGATE_CONFIG")
     if named:
-        return [named] if is_module(named) else named.split(os.pathsep)
+        parts = named.split(os.pathsep)
+        # `a.yaml:b.yaml` looks like module:attribute.
+        if all(Path(part).exists() for part in parts) or not is_module(named):
+            return parts
+        return [named]
     if Path("fastgate.yaml").is_file():
         return ["fastgate.yaml"]
     project = Path("pyproject.toml")

@@ -72,7 +72,7 @@ def check(
 @command(
     "explain",
     "fastgate explain GET /users/7",
-    "fastgate explain fastgate.yaml POST 'https://api.example.com/api/projects?draft=1' -H 'X-Tenant: acme'",
+    "fastgate explain fastgate.yaml POST 'https://a.example/projects?draft=1' -H 'X-Tenant: acme'",
     "fastgate explain --listener public --from 192.0.2.7 GET /admin",
 )
 def explain(
