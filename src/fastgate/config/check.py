@@ -125,7 +125,9 @@ def _service(path: KeyPath, service: dict[str, Any], drafts: list[Draft]) -> Non
         drafts.append(
             Draft(where, "no targets; allowed: a list of at least one http://HOST[:PORT] or unix:/path", "key")
         )
-    if not isinstance(targets, list) or service.get("allow_link_local") is True:
+    # A wrong value of that key, or a misspelling of it, is said already.
+    allowed = service.get("allow_link_local", any(nearest_word(str(key), ["allow_link_local"]) for key in service))
+    if not isinstance(targets, list) or allowed is not False:
         return
     for number, item in enumerate(targets):
         here: KeyPath = (*path, "targets", number)

@@ -109,15 +109,19 @@ def whole(low: int, high: int) -> Kind:
         number = _number(value) if isinstance(value, Substituted) else value
         if isinstance(number, int) and not isinstance(number, bool) and low <= number <= high:
             return number
-        fits = isinstance(value, str) and value.isdecimal() and len(value) < 20 and low <= int(value) <= high
-        nearest = int(value) if fits else None
-        raise refuse(value, allowed, nearest=nearest, why="without quotes" if fits else None)
+        meant = _number(value) if isinstance(value, str) else None
+        fits = meant is not None and low <= meant <= high
+        raise refuse(value, allowed, nearest=meant if fits else None, why="without quotes" if fits else None)
 
     return Kind(read, allowed, {"type": "integer", "minimum": low, "maximum": high}, max(low, min(high, 10)))
 
 
+_WHOLE = re.compile(r"-?\d{1,18}\Z", re.ASCII)
+_DECIMAL = re.compile(r"\d{1,6}(?:\.\d{1,6})?%\Z", re.ASCII)
+
+
 def _number(value: str) -> int | None:
-    return int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else None
+    return int(value) if _WHOLE.match(value) else None
 
 
 def fraction(low: float, high: float) -> Kind:
@@ -203,7 +207,9 @@ def size(low: int = 0, high: int = 1 << 50) -> Kind:
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise refuse(value, allowed)
-        count = value if isinstance(value, int) else int(value) if value.isdecimal() else units.parse_size(value)
+        count = value if isinstance(value, int) else _number(value)
+        if count is None:
+            count = units.parse_size(str(value))
         if count is None:
             raise refuse(value, allowed, nearest=units.nearest_size(str(value)))
         if not low <= count <= high:
@@ -257,7 +263,7 @@ RATE = Kind(
 
 
 def _percent(value: Any) -> float:
-    if isinstance(value, str) and value.endswith("%") and value[:-1].replace(".", "", 1).isdecimal():
+    if isinstance(value, str) and _DECIMAL.match(value):
         number = float(value[:-1])
         if 0 <= number <= 100:
             return number

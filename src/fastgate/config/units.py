@@ -18,6 +18,7 @@ RATE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 _DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{1,3})?(?:ms|s|m|h|d))+\Z", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_DURATION_ORDER = ("ms", "s", "m", "h", "d")
 _SIZE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z", re.ASCII)
 _RATE = re.compile(r"(\d{1,12})/(s|m|h|d)\Z", re.ASCII)
 _BYTE_RATE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?(?:B|kB|KiB|MB|MiB|GB|GiB))/s\Z", re.ASCII)
@@ -58,14 +59,29 @@ _SIZE_WORDS = {
 }
 
 
+def _exact(number: str, unit: int) -> int | None:
+    """So many units in whole base units; None where there is a rest. Binary fractions would be wrong: 1.005 * 1000."""
+    whole, _, fraction = number.partition(".")
+    total, rest = divmod(int(whole + fraction) * unit, 10 ** len(fraction))
+    return None if rest else total
+
+
 def parse_duration(text: str) -> int | None:
-    """Whole milliseconds of `250ms`, `5s`, `2m`, `1h30m`; None for anything else (no unit included, but for `0`)."""
+    """Whole milliseconds of `250ms`, `5s`, `2m`, `1h30m`, larger units first; None for anything else.
+
+    A number without unit is nothing else either, but for `0`.
+    """
     if text == "0":
         return 0
     if not _DURATION.match(text):
         return None
-    total = sum(float(number) * DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(text))
-    return int(total) if total == int(total) else None
+    total, above = 0, len(_DURATION_ORDER)
+    for number, unit in _DURATION_PART.findall(text):
+        rank, part = _DURATION_ORDER.index(unit), _exact(number, DURATION_UNITS[unit])
+        if rank >= above or part is None:
+            return None
+        total, above = total + part, rank
+    return total
 
 
 def parse_size(text: str) -> int | None:
@@ -73,8 +89,7 @@ def parse_size(text: str) -> int | None:
     match = _SIZE.match(text)
     if not match:
         return None
-    total = float(match[1]) * SIZE_UNITS[match[2]]
-    return int(total) if total == int(total) else None
+    return _exact(match[1], SIZE_UNITS[match[2]])
 
 
 def parse_rate(text: str) -> tuple[int, int] | None:

@@ -27,7 +27,7 @@ from fastgate.config.scalars import Kind, Substituted, choice, fraction, refuse,
 
 
 def _redirect_status(value: Any) -> int:
-    status = int(value) if isinstance(value, Substituted) and value.isdecimal() else value
+    status = int(value) if isinstance(value, Substituted) and value in ("301", "302", "303", "307", "308") else value
     if type(status) is int and status in (301, 302, 303, 307, 308):
         return status
     raise refuse(value, "301, 302, 303, 307, 308")
