@@ -84,7 +84,9 @@ def run_module(reference: str, *, dev: bool = False) -> None:
         from fastgate.cli.dev import start_again_on_change
 
         start_again_on_change()
-    found.run()
+    from fastgate import Gateway
+
+    found.run(*((start_page,) if isinstance(found, Gateway) else ()))
 
 
 def start_page(runtime: Runtime) -> None:
