@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from fastgate.config.scalars import REFUSED, Nearest, nearest_word, shown
+from fastgate.config.scalars import REFUSED, Nearest, nearest_word, shown, visible
 from fastgate.config.source import KeyPath, Source
 from fastgate.errors import Finding
 
@@ -89,7 +89,7 @@ def place(drafts: Sequence[Draft], sources: Sequence[Source]) -> list[Finding]:
         spot = places.get(draft.path)
         missing = owner is None or owner.depth(draft.path) < len(draft.path)
         line, column = (spot.key if draft.at == "key" or missing else spot.value) if spot else (None, None)
-        message = draft.message
+        message = visible(draft.message)
         for number, other in enumerate(draft.others):
             there, theirs = owners[other], places.get(other)
             where = f"line {theirs.key[0]}" if theirs and theirs.key[0] else "elsewhere"

@@ -85,6 +85,11 @@ def text(allowed: str = "text", pattern: str | None = None) -> Kind:
     )
 
 
+def visible(text: str) -> str:
+    """Text on one line, without a character that a terminal obeys."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 def shown(value: object) -> str:
     """A value as it stands in YAML, shortened."""
     if value is None:
@@ -96,7 +101,7 @@ def shown(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, str):
-        safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
+        safe = visible(value)
         return f'"{safe[:77]}..."' if len(safe) > 80 else f'"{safe}"'
     return str(value)
 
