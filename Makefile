@@ -45,8 +45,9 @@ bench: .venv/package bins ## gateways side by side under load, as a table
 bench-micro: .venv/package ## the compiled parts beside their peers in the Python world
 	$(PY) -m pytest bench/micro --benchmark-enable --benchmark-only
 
-fuzz: ## fuzz every parser on nightly Rust, FUZZ_SECONDS (20) each; `make test` replays the stored corpus
+fuzz: ## fuzz every parser (those of the codec on nightly Rust), FUZZ_SECONDS (20) each; `make test` replays the stored corpus
 	rust_ext/fuzz/fuzz.sh run
+	$(PY) tools/fuzz_config.py --seconds $${FUZZ_SECONDS:-20}
 
 fuzz-coverage: ## what the stored corpus reaches of the codec; below FUZZ_COVERAGE (95) % it fails
 	rust_ext/fuzz/fuzz.sh coverage

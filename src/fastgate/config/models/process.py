@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastgate.config.models.base import (
     Bind,
+    Flag,
     HeaderName,
     Model,
     Name,
@@ -61,6 +62,12 @@ class Metrics(Model):
     """The metrics listener."""
 
     bind: Bind = field("Its address.", "127.0.0.1:8003")
+
+
+class Reload(Model):
+    """How a running gateway takes a changed config."""
+
+    watch: Flag = field("Reload when a file of the config changes, besides SIGHUP and `fastgate reload`.", False)
 
 
 class Control(Model):
