@@ -31,6 +31,13 @@ test: .venv/deps tools ## run every test, Rust and Python
 	FASTGATE_TEST_PRIVATE_DESCRIPTORS=1 $(PY) -m pytest -q tests/integration -k "http1 or lifecycle"
 	$(PY) -m pytest
 
+oldest: .venv/package ## the config, the command line and the hooks with the oldest versions that the metadata allows
+	test -d .venv-oldest || $(PY) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --group test \
+	  $$($(PY) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'])")
+	cd $(CURDIR) && PYTHONPATH=src .venv-oldest/bin/python -m pytest -q -W ignore::DeprecationWarning \
+	  tests/unit/config tests/unit/cli tests/unit/test_testing.py tests/integration/test_hooks.py
+
 lint: .venv/deps ## ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -81,6 +88,6 @@ tools: # peers and probes that some tests use: optional, installed only as root
 	$(MAKE) --no-print-directory dev
 
 clean: ## remove what was built
-	rm -rf build dist .venv rust_ext/target src/fastgate/*.so src/*.egg-info
+	rm -rf build dist .venv .venv-oldest rust_ext/target src/fastgate/*.so src/*.egg-info
 
-.PHONY: help run dev test lint bench bench-micro fuzz fuzz-coverage docs bins tools clean
+.PHONY: help run dev test oldest lint bench bench-micro fuzz fuzz-coverage docs bins tools clean

@@ -59,13 +59,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(folder, clone, sdist, unpacked, first, second, names)
 
 
-@pytest.fixture(scope="session")
-def installed(built: Built) -> Path:
+@pytest.fixture(scope="session", params=["newest", "oldest"])
+def installed(built: Built, request: pytest.FixtureRequest) -> Path:
     """The folder of programs of a fresh environment, in which the wheel, what it asks for and pytest are installed."""
-    place = built.folder / "environment"
+    constraints: list[str | Path] = []
+    if request.param == "oldest":
+        if sys.version_info >= (3, 13):
+            pytest.skip("the oldest pydantic has no wheel for this Python: 3.11 and 3.12 test the floors")
+        constraints = ["--constraint", ROOT / "tests" / "oldest.txt"]
+    place = built.folder / request.param
     run(sys.executable, "-m", "venv", place, cwd=built.folder)
     clean = {"PYTHONPATH": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1"]
+    pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1", *constraints]
     said = run(*pip, built.wheel, "pytest", cwd=built.folder, env=clean, check=False)
     if not (place / "bin" / "fastgate").exists():
         if "No matching distribution" in said or "onnection" in said:

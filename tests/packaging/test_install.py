@@ -57,10 +57,19 @@ def test_the_modules_are_the_wheels(installed: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the programs are shipped on Linux")
 def test_the_programs_start(installed: Path, built: Built) -> None:
-    (folder,) = installed.parent.glob("lib/python*/site-packages/fastgate/_bin")
-    for name in ("fastgate-load", "fastgate-origin", "fastgate-floor"):
-        assert f"usage: {name}" in run(folder / name, "--help", cwd=built.folder, check=False)
-    assert run(folder / "fastgate-engine", cwd=built.folder, check=False)
+    code = "from fastgate._bin import NAMES, find; print(*(f'{name}={find(name)}' for name in NAMES), sep='\\n')"
+    found = run(installed / "python", "-c", code, cwd=built.folder, env=CLEAN | {"CARGO_TARGET_DIR": ""})
+    places = dict(line.split("=", 1) for line in found.splitlines())
+    assert set(places) == {"fastgate-engine", "fastgate-floor", "fastgate-load", "fastgate-origin"}
+    for name, place in places.items():
+        assert Path(place).is_relative_to(installed.parent)
+        words = [] if name == "fastgate-engine" else ["--help"]
+        assert f"usage: {name}" in run(place, *words, cwd=built.folder, check=False)
+
+
+def test_a_newcomer_gets_a_file_that_is_good(installed: Path, tmp_path: Path) -> None:
+    run(installed / "fastgate", "init", cwd=tmp_path, env=CLEAN)
+    assert "ok" in run(installed / "fastgate", "check", cwd=tmp_path, env=CLEAN)
 
 
 def test_a_gateway_runs_and_answers(installed: Path, tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ def test_the_metadata_has_floors_only(built: Built) -> None:
     for requirement in (*asked, metadata["Requires-Python"]):
         specifier = requirement.partition(";")[0]
         assert re.fullmatch(r"[\w.-]*>=[\d.]+", specifier), f"{requirement}: a floor, and nothing but a floor"
+    exact = re.findall(
+        r"^([\w-]+)==([\d.]+)$", (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    floors = {name: floor for name, _, floor in (text.partition(">=") for text in project["dependencies"])}
+    assert {name: version.removesuffix(".0") for name, version in exact} == floors, "tests/oldest.txt is not the floors"
     assert built.read("*/entry_points.txt").decode().split() == [
         *("[console_scripts]", "fastgate", "=", "fastgate.cli:main"),
         *("[pytest11]", "fastgate", "=", "fastgate.pytest_plugin"),
