@@ -1,4 +1,4 @@
-"""The commands that `fastgate demo` shows; its test runs every one of them."""
+"""The commands that `fastgate demo` shows; its tests run every one of them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ COMMANDS = (
     Command("/api/anything?x=1", 200, "a prefix stripped"),
     Command("/hello", 200, "a header decides: another service", ("-H", "X-Beta: 1")),
     Command("/", 200, "a host decides", ("-H", "Host: admin.example.com")),
+    Command("/files/", 200, "a folder of files; open it in a browser"),
+    Command("/files/index.html", 206, "a part of a file", ("-H", "Range: bytes=0-14")),
     Command("/v1/x", 308, "a redirect"),
     Command("/admin", 403, "refused, as a problem document (RFC 9457)"),
     Command("/notes", 200, "a body", ("-d", "short")),
@@ -46,6 +48,12 @@ COMMANDS = (
     Command("/fail", 500, "a failing origin, passed on"),
     Command("/down", 502, "an origin that is not there"),
     Command("/too-slow", 504, "an origin that takes longer than the route's second"),
-    Command("/chat", 101, "a WebSocket; or open the first URL in a browser", _HANDSHAKE, endless=True),
+    Command("/chat", 101, "a WebSocket; the page of /files/ speaks to it too", _HANDSHAKE, endless=True),
     Command("/events", 200, "a stream of server-sent events"),
 )
+LOOKS = (
+    ("routes @FILE@", "the table of routes, the nearest match first"),
+    ("explain @FILE@ GET /teams/blue/members/7", "why a request takes the route it takes"),
+    ("status", "what the running gateway does"),
+)
+"""Commands of fastgate itself, beside curl's."""

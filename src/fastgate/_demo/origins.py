@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
 from types import TracebackType
 
 from fastgate._demo import websocket
@@ -73,12 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.events()
         elif path == "/chat":
             self.chat()
-        elif path == "/" and "text/html" in self.headers.get("Accept", ""):
-            self.reply(200, "text/html; charset=utf-8", files("fastgate._demo").joinpath("index.html").read_bytes())
         else:
             if path == "/slow":
                 self.server.ending.wait(SLOW)
-            self.seen(500 if path == "/fail" else 200, body)
+            self.reply(500 if path == "/fail" else 200, body)
 
     def content(self) -> bytes:
         """The whole body, however it is framed (RFC 9112, section 6)."""
@@ -92,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # trailers
         return body
 
-    def seen(self, status: int, body: bytes) -> None:
+    def reply(self, status: int, body: bytes) -> None:
         """What arrived here, as JSON."""
         told = {
             "origin": self.server.name,
@@ -101,12 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             "headers": dict(self.headers.items()),
             "body": body.decode(errors="replace"),
         }
-        self.reply(status, "application/json", (json.dumps(told, indent=2) + "\n").encode())
-
-    def reply(self, status: int, kind: str, content: bytes) -> None:
-        """A whole answer."""
+        content = (json.dumps(told, indent=2) + "\n").encode()
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":

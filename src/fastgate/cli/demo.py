@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 
-from fastgate._demo.commands import COMMANDS
+from fastgate._demo.commands import COMMANDS, LOOKS
 from fastgate._demo.origins import Origin, nowhere
 from fastgate.cli.serve import log_to_stderr, start_page, url
 from fastgate.errors import StartError
@@ -27,7 +29,11 @@ def run(bind: str) -> None:
         except OSError as error:
             raise StartError(f"the demo needs a folder for temporary files and free ports: {error}") from None
         file = folder / "fastgate.yaml"
-        file.write_text(demo_config(bind, one.url, two.url, live.url, nowhere()), encoding="utf-8")
+        www = folder / "www"
+        www.mkdir()
+        (www / "index.html").write_bytes(files("fastgate._demo").joinpath("index.html").read_bytes())
+        values = {"BIND": bind, "ONE": one.url, "TWO": two.url, "LIVE": live.url, "GONE": nowhere(), "WWW": str(www)}
+        file.write_text(demo_config(values), encoding="utf-8")
 
         recipe = Recipe((str(file),), allow_literal_secrets=True)
         try:
@@ -36,11 +42,10 @@ def run(bind: str) -> None:
             raise StartError(f"{error}; another address: fastgate demo --bind 127.0.0.1:8080") from None
 
 
-def demo_config(bind: str, one: str, two: str, live: str, gone: str) -> str:
-    """The config the demo runs, as a user reads it."""
+def demo_config(values: Mapping[str, str]) -> str:
+    """The config the demo runs, as a user reads it, with the addresses and the folder of this run."""
     text = files("fastgate._demo").joinpath("fastgate.yaml").read_text(encoding="utf-8")
-    values = {"BIND": bind, "ONE": one, "TWO": two, "LIVE": live, "GONE": gone, "RELOAD": f"kill -HUP {os.getpid()}"}
-    for name, value in values.items():
+    for name, value in {**values, "RELOAD": f"kill -HUP {os.getpid()}"}.items():
         text = text.replace(f"@{name}@", value)
     return text
 
@@ -49,7 +54,12 @@ def _page(runtime: Runtime, file: Path) -> None:
     start_page(runtime)
     base = url(next(iter(runtime.addresses.values())))
     print(f"  config: {file}\n\ntry:")
+    for words, shows in LOOKS:
+        _line(f"fastgate {words.replace('@FILE@', shlex.quote(str(file)))}", shows)
     for command in COMMANDS:
-        line = command.line(base)
-        gap = "\n" + " " * _WIDTH if len(line) > _WIDTH - 4 else ""
-        print(f"  {line}".ljust(_WIDTH) + f"{gap}# {command.shows}", flush=True)
+        _line(command.line(base), command.shows)
+
+
+def _line(command: str, shows: str) -> None:
+    gap = "\n" + " " * _WIDTH if len(command) > _WIDTH - 4 else ""
+    print(f"  {command}".ljust(_WIDTH) + f"{gap}# {shows}", flush=True)
