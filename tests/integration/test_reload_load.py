@@ -188,6 +188,8 @@ def test_nothing_is_lost_over_ten_reloads(tmp_path: Path) -> None:
         with Product(str(file), folder=tmp_path) as gateway:
             clients = await _run(gateway, file, origins, seed)
             status = await asyncio.to_thread(gateway.ask, "status")
+        for server in servers:
+            server.close()
         assert status["config"]["last_reload"]["ok"]
         assert status["stats"]["requests"] >= clients.served
         return clients

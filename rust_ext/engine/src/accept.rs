@@ -24,6 +24,9 @@ use crate::worker::{Worker, WorkerLive};
 /// Connections accepted in one turn, before others run.
 const BATCH: usize = 64;
 
+/// How long a listener that closes waits for handshakes that have begun.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+
 /// What a client beyond `max_connections` is told, in one write that may fail.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -98,6 +101,7 @@ pub(crate) fn run(worker: Rc<Worker>, listener: Rc<Listener>, socket: Socket, bi
 
 async fn accept(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: Socket, bind: &Bind) {
     let mut bucket = Bucket::default();
+    let mut settled = false;
     loop {
         let ready = std::future::poll_fn(|cx| {
             if listener.closing() {
@@ -111,7 +115,12 @@ async fn accept(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: Socket, bi
             return;
         }
         match accept_batch(worker, listener, &socket, &mut bucket) {
-            Turn::Empty if listener.closing() => break,
+            Turn::Empty if listener.closing() && settled => break,
+            // Whoever's handshake is under way would be reset: one more look when it is over.
+            Turn::Empty if listener.closing() => {
+                settled = true;
+                rt::sleep(HANDSHAKE).await;
+            }
             Turn::Empty => {}
             Turn::More => rt::sleep(Duration::ZERO).await,
             Turn::Wait => rt::sleep(Duration::from_millis(100)).await,

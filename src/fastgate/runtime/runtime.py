@@ -183,7 +183,7 @@ class Runtime:
         if not reached:
             self.running.reload_failed()
         if not self._is_ending():
-            self._notifier.ready(self._summary() if result.ok else f"not reloaded: {len(errors)} errors")
+            self._notifier.ready(self._summary() if result.ok else f"not reloaded: {_errors(errors)}")
         return result
 
     def _say(self, why: str, result: ReloadResult) -> None:
@@ -191,8 +191,7 @@ class Runtime:
             count = len(self.snapshot.routes)
             log.info("reloaded: %d routes in %.0f ms (%s)", count, result.seconds * 1000, why)
             return
-        count = len(result.errors)
-        head = f": {count} error{'s' * (count != 1)}\n" if isinstance(result.error, ConfigError) else ": "
+        head = f": {_errors(result.errors)}\n" if isinstance(result.error, ConfigError) else ": "
         log.error("not reloaded, the old config goes on%s%s", head, result.error)
 
     def status(self) -> dict[str, Any]:
@@ -332,6 +331,10 @@ def raise_descriptor_limit() -> int:
     except (ValueError, OSError):
         return soft
     return hard
+
+
+def _errors(errors: Sequence[Finding]) -> str:
+    return f"{len(errors)} error{'s' * (len(errors) != 1)}"
 
 
 def _cpus() -> int:
