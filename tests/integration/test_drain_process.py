@@ -47,9 +47,8 @@ def start(tmp_path: Path, origin: Origin, notice: str = "0s", limit: str = "60s"
 
 
 def test_served_through_the_notice_then_closed_with_an_answer(tmp_path: Path, origin: Origin) -> None:
-    with start(tmp_path, origin, notice="1s") as gateway:
+    with start(tmp_path, origin, notice="1s") as gateway, Client(gateway.address()) as idle:
         address = gateway.address()
-        idle = Client(address)
         assert idle.exchange(get(b"/before")).status == 200
         gateway.signal(signal.SIGTERM)
         gateway.wait_for("SIGTERM: draining")
