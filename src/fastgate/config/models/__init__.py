@@ -54,7 +54,6 @@ class Config(Model):
     control: Annotated[Any, Rare("process", "Control")] | None = field(
         "The control socket, over which the command line talks to a running gateway."
     )
-    reload: Annotated[Any, Rare("process", "Reload")] | None = field("When the config is loaded again.")
     admin: OrOff[Annotated[Any, Rare("process", "Admin")]] | None = field(
         "The admin listener; false opens none.", later="plain", unset="127.0.0.1:8002, or the next free port"
     )

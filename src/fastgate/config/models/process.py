@@ -78,14 +78,6 @@ class Control(Model):
     )
 
 
-class Reload(Model):
-    """When the config is loaded again."""
-
-    watch: Flag = field(
-        "Whether a change of its files does it: mounted ConfigMaps and careful editors are understood.", False
-    )
-
-
 class Store(Model):
     """State shared between processes."""
 
