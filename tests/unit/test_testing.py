@@ -199,6 +199,14 @@ def test_the_fixture_serves_and_ends_with_its_test(team: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(["*ConfigError*rutes*"])
 
 
+def test_the_example_passes_its_own_tests(team: pytest.Pytester) -> None:
+    examples = Path(__file__).resolve().parents[2] / "examples" / "python"
+    for name in ("gate.py", "test_gate.py"):
+        team.path.joinpath(name).write_bytes((examples / name).read_bytes())
+    result = team.runpytest_subprocess("-p", "fastgate.pytest_plugin", "-W", "error")
+    result.assert_outcomes(passed=3)
+
+
 def test_pytest_shows_the_fixture(team: pytest.Pytester) -> None:
     result = team.runpytest_subprocess("-p", "fastgate.pytest_plugin", "--fixtures", "-q")
     result.stdout.fnmatch_lines(["fastgate_serve -- *", "*A function that runs a gateway until the test ends*"])
