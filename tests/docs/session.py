@@ -39,7 +39,7 @@ class Server:
     def __init__(self, command: Command, folder: Path, number: int) -> None:
         self.command = command
         self.gateway = GATEWAY.match(command.text) is not None
-        self.page = self.gateway and ":gateway" not in command.text and ".py" not in command.text
+        self.page = self.gateway and ".py" not in command.text
         self.log = folder / f".server-{number}"
         with self.log.open("wb") as log:
             words = shlex.split(command.text.removesuffix("&"), comments=True)

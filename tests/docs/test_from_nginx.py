@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import signal
@@ -27,6 +28,7 @@ PAIRS = [match.groups() for match in PAIR.finditer(PAGE.read_text(encoding="utf-
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 # What each gateway says of itself or of the connection; everything else must be equal.
 OWN = {"server", "date", "connection", "x-request-id", "content-type", "content-length", "transfer-encoding"}
+OWN |= {"etag", "vary", "x-content-type-options", "allow"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def running_nginx(tmp_path: Path) -> Iterator[Any]:
             f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         text = (
-            f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}\n"
+            f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}\n"
             f"http {{ access_log off; absolute_redirect off;\n{places}"
             + piece.replace("listen 8000;", f"listen 127.0.0.1:{port};")
             + "}\n"
@@ -107,8 +109,13 @@ def test_the_page_has_its_pairs() -> None:
 def test_both_answer_the_same(
     requests: str, nginx: str, yaml: str, running_nginx: Any, origin: Origin, tmp_path: Path
 ) -> None:
+    www = tmp_path / "www"
+    (www / "sub").mkdir(parents=True)
+    for name in ("site.css", "index.html", "sub/page.html"):
+        (www / name).write_text(f"/* {name} */\n" * 40, encoding="utf-8")
+
     def placed(text: str) -> str:
-        return re.sub(r"127\.0\.0\.1:900[01]", origin.address, text)
+        return re.sub(r"127\.0\.0\.1:900[01]", origin.address, text).replace("/srv/www", str(www))
 
     file = tmp_path / "fastgate.yaml"
     file.write_text(placed(yaml), encoding="utf-8")
