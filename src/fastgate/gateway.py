@@ -5,17 +5,22 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from fastgate.config import Loaded, Snapshot, compile, from_mapping, load  # noqa: A004
-from fastgate.errors import FastgateError
+from fastgate.config.findings import dotted
+from fastgate.errors import ConfigError, FastgateError, Finding
 from fastgate.runtime import Recipe, Runtime, validate
 from fastgate.runtime.running import Hook
 
 if TYPE_CHECKING:
     from typing import Self
 
+# What errors call the part that Python wrote.
+_ORIGIN = "Python"
 _H = TypeVar("_H", bound=Hook)
 
 
@@ -35,6 +40,8 @@ class Gateway:
     def __init__(self, *, allow_literal_secrets: bool = False) -> None:
         self._files: tuple[str | os.PathLike[str], ...] = ()
         self._written: dict[str, dict[str, Any]] = {}
+        # The file and line of the call that wrote a key, by its dotted path.
+        self._calls: dict[str, tuple[str, int]] = {}
         self._literal = allow_literal_secrets
         self._hooks: list[tuple[Hook, frozenset[str] | None]] = []
         self._runtime: Runtime | None = None
@@ -70,6 +77,7 @@ class Gateway:
         """Sets top-level keys of the config file: `limits`, `shutdown`, `workers`, `policies`, …."""
         for name, value in settings.items():
             self._written[name] = value
+            self._calls[name] = _caller()
         return self
 
     def _write(self, part: str, name: str, value: dict[str, Any]) -> Self:
@@ -77,7 +85,26 @@ class Gateway:
         if name in named:
             raise ValueError(f"{part}.{name} stands there already")
         named[name] = value
+        self._calls[dotted((part, name))] = _caller()
         return self
+
+    @contextmanager
+    def _calls_named(self) -> Iterator[None]:
+        """Findings in what Python wrote get the file and line of the call that wrote it."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError([self._named(finding) for finding in error.findings]) from None
+
+    def _named(self, finding: Finding) -> Finding:
+        if finding.file != _ORIGIN:
+            return finding
+        above = (call for call in self._calls if finding.path == call or finding.path.startswith(f"{call}."))
+        best = max(above, key=len, default=None)
+        if best is None:
+            return finding
+        file, line = self._calls[best]
+        return replace(finding, file=file, line=line)
 
     @overload
     def on_request(self, hook: _H, /) -> _H: ...
@@ -116,14 +143,16 @@ class Gateway:
         Raises:
             ConfigError: every fault, with its place.
         """
-        if self._files:
-            overrides = [self._written] if self._written else []
-            return load(*self._files, overrides=overrides, origin="Python", allow_literal_secrets=self._literal)
-        return from_mapping(self._written, "Python", allow_literal_secrets=self._literal)
+        with self._calls_named():
+            if self._files:
+                overrides = [self._written] if self._written else []
+                return load(*self._files, overrides=overrides, origin=_ORIGIN, allow_literal_secrets=self._literal)
+            return from_mapping(self._written, _ORIGIN, allow_literal_secrets=self._literal)
 
     def check(self) -> None:
         """Checks everything that a start would, the engine's own checks included. Raises `ConfigError`."""
-        validate(self._compile()[0])
+        with self._calls_named():
+            validate(self._compile()[0])
 
     def _compile(self) -> tuple[Snapshot, dict[str, Sequence[Hook]]]:
         loaded = self.load()
@@ -141,7 +170,8 @@ class Gateway:
         """
         runtime = self._claim()
         try:
-            runtime.start()
+            with self._calls_named():
+                runtime.start()
         except BaseException:
             self._release()
             raise
@@ -160,7 +190,7 @@ class Gateway:
         return Recipe(
             files=tuple(os.fspath(path) for path in self._files),
             overrides=(self._written,) if self._written or not self._files else (),
-            origin="Python",
+            origin=_ORIGIN,
             allow_literal_secrets=self._literal,
             hooks=(*named, "*") if everywhere else tuple(named),
         )
@@ -196,7 +226,8 @@ class Gateway:
         """
         runtime = self._claim()
         try:
-            runtime.run(ready)
+            with self._calls_named():
+                runtime.run(ready)
         finally:
             self._release()
 
@@ -225,6 +256,14 @@ class Gateway:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _caller() -> tuple[str, int]:
+    """The file and line that called into this module."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def _check_hook(hook: object) -> None:
