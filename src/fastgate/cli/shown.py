@@ -34,17 +34,7 @@ def _head(status: Plain, on: bool) -> Iterator[str]:
 
 def _reasons(health: Plain) -> list[str]:
     """Why a gateway is not healthy, in the words of /healthz."""
-    found = health.get("reasons")
-    if isinstance(found, list):
-        return [str(one) for one in found]
-    checks = health.get("checks")
-    if isinstance(checks, Mapping):
-        return [
-            f"{name}: {one.get('reason') or one.get('status')}"
-            for name, one in checks.items()
-            if isinstance(one, Mapping) and one.get("status") not in ("ok", "up", None)
-        ]
-    return []
+    return [str(one) for one in health.get("reasons") or ()]
 
 
 def config_lines(config: Plain, on: bool) -> Iterator[str]:
@@ -148,10 +138,7 @@ def service_lines(status: Plain, on: bool, before: Plain | None = None) -> Itera
         row.extend(micros(_quantile(one, "own", key) if number else None) for key in ("p50_us", "p99_us"))
         rows.append(row)
         targets = one.get("targets") or []
-        shown = [
-            [str(t.get("address", "-")), f"{t.get('connections', 0)} connections", f"{t.get('idle', 0)} idle"]
-            for t in targets
-        ]
+        shown = [_target(target) for target in targets]
         below[len(rows) - 1] = [paint(line, DIM, on) for line in table(shown, indent="  ")]
     lines = table(rows, right=frozenset(range(1, len(rows[0]))))
     yield ""
@@ -160,12 +147,17 @@ def service_lines(status: Plain, on: bool, before: Plain | None = None) -> Itera
         yield from below.get(number, ())
 
 
+def _target(target: Plain) -> list[str]:
+    cells = [
+        str(target.get("address", "-")),
+        f"{target.get('connections', 0)} connections",
+        f"{target.get('idle', 0)} idle",
+    ]
+    cells.extend(f"{count(number)} {word}" for word in ("waiting", "failures") if (number := target.get(word)))
+    return cells
+
+
 def _quantile(service: Plain, of: str, key: str) -> float | None:
     """A quantile of a service: of the whole exchange (`total`), the target's share, or the gateway's own."""
     part = service.get(of)
-    if isinstance(part, Mapping):
-        return part.get(key)
-    value = service.get(key)
-    if isinstance(value, Mapping):
-        return value.get(of)
-    return value if of == "total" else None
+    return part.get(key) if isinstance(part, Mapping) else None

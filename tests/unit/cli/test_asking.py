@@ -42,6 +42,9 @@ def test_status(shell: Shell, gateway: Scripted) -> None:
         r"SERVICE + REQUESTS +P50 +P95 +P99 +OWN P50 +OWN P99",
         r"projects +1,203,333 +820 µs +4\.1 ms +1\.25 s +13 µs +60 µs",
         r"  10\.0\.0\.5:9000  12 connections  8 idle",
+        r"  10\.0\.0\.6:9000  2 connections   0 idle  5 waiting  1,042 failures",
+        r"  targets: 10\.0\.0\.6:9000 of service projects: refused",
+        r"bytes        received 1\.5 KiB   sent 5 GiB",
         r"empty +0 +- +- +- +- +-",
     ):
         assert re.search(f"^{line}$", done.stdout, re.MULTILINE), (line, done.stdout)
