@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fastgate.cli import INTERNAL, INTERRUPTED, USAGE
+from fastgate.cli import INTERNAL, INTERRUPTED, USAGE, doing, quick
 from fastgate.cli.registry import COMMANDS, find
 from fastgate.errors import ConfigError, FastgateError, UsageError
 
@@ -31,13 +30,10 @@ def run_words(words: Sequence[str]) -> int:
     if not first.startswith("-") and first not in COMMANDS and not completing:
         say(f"fastgate: {unknown_command(first)}")
         return USAGE
-    if first == "run" and not completing:
-        from fastgate.cli.quick import run_options
-
-        if (options := run_options(words[1:])) is not None:
-            from fastgate.cli import serve
-
-            return ended(lambda: serve.run(**options))
+    if first in quick.TABLE and not completing:
+        options = quick.options(first, words[1:])
+        if options is not None:
+            return ended(lambda: getattr(doing, first)(**options))
     only = [first] if first in COMMANDS and not completing else list(COMMANDS)
     return ended(lambda: build(only)(args=list(words), prog_name="fastgate"))
 
@@ -114,6 +110,8 @@ def ended(call: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:
+        import traceback
+
         traceback.print_exc()
         say(f"fastgate: a fault of fastgate itself, please report it: {type(error).__name__}: {error}")
         return INTERNAL

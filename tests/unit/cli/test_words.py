@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import shlex
@@ -15,9 +16,8 @@ from typing import Any
 import pytest
 
 from fastgate import cli
-from fastgate.cli import serve
+from fastgate.cli import doing, quick
 from fastgate.cli.app import build
-from fastgate.cli.quick import FLAGS, VALUES, run_options
 from fastgate.cli.registry import COMMANDS, find
 
 from .conftest import DEADLINE, Shell, clean_environment
@@ -162,58 +162,85 @@ def test_a_fault_is_70_and_an_interrupt_130(
     assert "a fault of fastgate itself, please report it: ValueError: planted" in capsys.readouterr().err
 
 
-# the quick way into `run`
+# the quick way into the everyday commands
 
 
-def test_the_quick_way_knows_the_options_of_run() -> None:
-    options = {one.names: one for one in gen_cli_docs.parameters("run") if not one.argument}
-    assert {names[0] for names in options} == {*VALUES, *FLAGS}
-    for (name,), one in options.items():
-        assert one.variable == (VALUES | FLAGS)[name][1]
-        assert (one.default is False) == (name in FLAGS)
+@pytest.mark.parametrize("name", quick.TABLE)
+def test_the_quick_way_knows_every_option(name: str) -> None:
+    known = quick.TABLE[name]
+    options = {one.names[0]: one for one in gen_cli_docs.parameters(name) if not one.argument}
+    assert set(options) == {*known.values, *known.flags}
+    for option, one in options.items():
+        assert len(one.names) == 1
+        assert one.variable == {**known.values, **known.flags}[option][1]
+        assert (one.default is False) == (option in known.flags)
+        if option == "--format":
+            assert one.metavar.split(" or ") == list(known.formats)
+            assert one.default == known.formats[0]
+    assert known.takes_files == any(one.argument for one in gen_cli_docs.parameters(name))
 
 
 @pytest.mark.parametrize(
-    ("words", "environ"),
+    ("name", "words", "environ"),
     [
-        ([], {}),
-        (["a.yaml", "b.yaml"], {}),
-        (["--to", "http://h:1", "--bind", "127.0.0.1:1"], {}),
-        (["--to=http://h:1", "a.yaml", "--dev"], {}),
-        (["a.yaml", "--allow-literal-secrets", "--socket=s.sock"], {}),
-        (["m:a"], {"FASTGATE_DEV": "yes", "FASTGATE_BIND": "[::]:1", "FASTGATE_CONTROL": "x.sock"}),
-        (["--bind", "a", "--bind", "b"], {"FASTGATE_BIND": "c", "FASTGATE_DEV": "0"}),
-        ([], {"FASTGATE_TO": "http://h:1", "FASTGATE_ALLOW_LITERAL_SECRETS": "TRUE"}),
-        ([], {"FASTGATE_TO": "", "FASTGATE_DEV": ""}),
+        ("run", [], {}),
+        ("run", ["a.yaml", "b.yaml"], {}),
+        ("run", ["--to", "http://h:1", "--bind", "127.0.0.1:1"], {}),
+        ("run", ["--to=http://h:1", "a.yaml", "--dev"], {}),
+        ("run", ["a.yaml", "--allow-literal-secrets", "--socket=s.sock"], {}),
+        ("run", ["m:a"], {"FASTGATE_DEV": "yes", "FASTGATE_BIND": "[::]:1", "FASTGATE_CONTROL": "x.sock"}),
+        ("run", ["--bind", "a", "--bind", "b"], {"FASTGATE_BIND": "c", "FASTGATE_DEV": "0"}),
+        ("run", [], {"FASTGATE_TO": "http://h:1", "FASTGATE_ALLOW_LITERAL_SECRETS": "TRUE"}),
+        ("run", [], {"FASTGATE_TO": "", "FASTGATE_DEV": ""}),
+        ("check", [], {}),
+        ("check", ["--strict", "a.yaml", "--format", "github", "--full"], {}),
+        ("check", ["--print-merged"], {"FASTGATE_FORMAT": "json", "FASTGATE_STRICT": "1"}),
+        ("status", [], {"FASTGATE_CONTROL": "x.sock"}),
+        ("status", ["--format=json", "--socket", "s"], {}),
+        ("reload", ["--socket", "s"], {}),
+        ("drain", [], {}),
     ],
 )
 def test_the_quick_way_reads_as_the_whole_one(
-    words: list[str], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    name: str, words: list[str], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = getattr(doing, name)
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(serve, "run", lambda **given: calls.append(given))
-    for name in [one for one in os.environ if one.startswith("FASTGATE_")]:
-        monkeypatch.delenv(name)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    quick = run_options(words)
-    assert quick is not None
+
+    def called(*given: object, **named: object) -> int:
+        calls.append(dict(inspect.signature(real).bind(*given, **named).arguments))
+        return 0
+
+    monkeypatch.setattr(doing, name, called)
+    for variable in [one for one in os.environ if one.startswith("FASTGATE_")]:
+        monkeypatch.delenv(variable)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    assert quick.options(name, words) is not None
+    assert cli.main([name, *words]) == 0
     with pytest.raises(SystemExit) as end:
-        build(["run"])(args=["run", *words])
+        build([name])(args=[name, *words])
     assert end.value.code == 0
-    assert calls == [quick]
+    first, second = calls
+    assert first == second
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["--help"], ["-h"], ["--nonsense"], ["--to"], ["--to="], ["--bind", "--dev"], ["--", "a"], ["--dev=1"], [""]],
+    ("name", "words"),
+    [
+        *[("run", words) for words in (["--help"], ["-h"], ["--nonsense"], ["--to"], ["--to="], ["--bind", "--dev"])],
+        *[("run", words) for words in (["--", "a"], ["--dev=1"], [""])],
+        ("check", ["--format", "xml"]),
+        ("status", ["file"]),
+        ("status", ["--format", "github"]),
+    ],
 )
-def test_what_is_not_plain_is_left_to_the_whole_one(words: list[str]) -> None:
-    assert run_options(words, {}) is None
+def test_what_is_not_plain_is_left_to_the_whole_one(name: str, words: list[str]) -> None:
+    assert quick.options(name, words, {}) is None
 
 
 def test_a_variable_that_is_no_yes_or_no_is_left_to_the_whole_one(shell: Shell) -> None:
-    assert run_options([], {"FASTGATE_DEV": "perhaps"}) is None
+    assert quick.options("run", [], {"FASTGATE_DEV": "perhaps"}) is None
     assert shell("run", env={"FASTGATE_DEV": "perhaps"}).returncode == 2
 
 
@@ -239,9 +266,9 @@ def test_version_imports_next_to_nothing() -> None:
 
 
 def test_run_and_status_import_what_they_need() -> None:
-    run = imported("from fastgate.cli.quick import run_options; import fastgate.cli.serve, fastgate.runtime.runtime")
+    run = imported("import fastgate.cli.app, fastgate.cli.serve, fastgate.runtime.runtime")
     assert not run & {"typer", "click", "rich", "fastapi", "asyncio", "http.server", "importlib.metadata"}
-    status = imported("import fastgate.cli.asking, fastgate.cli.shown")
+    status = imported("import fastgate.cli.app, fastgate.cli.asking, fastgate.cli.shown")
     assert not status & {
         "typer",
         "rich",

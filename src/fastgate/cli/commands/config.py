@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastgate.cli import doing
 from fastgate.cli.commands.options import NO_FILE, Files, Format, Literals, Plain, PlainFormat
 from fastgate.cli.registry import command
 
@@ -57,16 +58,7 @@ def check(
     allow_literal_secrets: Literals = False,
 ) -> None:
     """Check config files: every fault with file, line, column, key, what was found and what is allowed."""
-    from fastgate.cli import checking
-
-    code = checking.check(
-        files or [],
-        strict=strict,
-        form=format.value,
-        show="full" if full else "merged" if print_merged else None,
-        literal_secrets=allow_literal_secrets,
-    )
-    raise typer.Exit(code)
+    raise typer.Exit(doing.check(files or [], full, print_merged, strict, format.value, allow_literal_secrets))
 
 
 @command(

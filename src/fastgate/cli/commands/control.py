@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastgate.cli import doing
 from fastgate.cli.commands.options import Plain, PlainFormat, Socket
 from fastgate.cli.registry import command
 
@@ -16,9 +17,7 @@ def status(
     socket: Socket = None,
 ) -> None:
     """Show a running gateway: state, config and last reload, connections, requests, latency, targets."""
-    from fastgate.cli import asking
-
-    asking.status(socket, form=format.value)
+    raise typer.Exit(doing.status(format.value, socket))
 
 
 @command("top", "fastgate top", "fastgate top --interval 5 --count 3 > figures.txt")
@@ -44,14 +43,10 @@ def top(
 @command("reload", "fastgate reload", "fastgate check && fastgate reload")
 def reload(socket: Socket = None) -> None:
     """Load the config of a running gateway again. A bad one changes nothing, is explained, and ends with 1."""
-    from fastgate.cli import asking
-
-    raise typer.Exit(asking.reload(socket))
+    raise typer.Exit(doing.reload(socket))
 
 
 @command("drain", "fastgate drain")
 def drain(socket: Socket = None) -> None:
     """Let a running gateway finish its requests and end, within the `shutdown` of its config."""
-    from fastgate.cli import asking
-
-    asking.drain(socket)
+    raise typer.Exit(doing.drain(socket))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastgate.cli import doing
 from fastgate.cli.commands.options import NO_FILE, Literals
 from fastgate.cli.registry import command
 
@@ -63,9 +64,7 @@ def run(
 
     SIGTERM or Ctrl-C drains, a second one ends at once; SIGHUP reloads.
     """
-    from fastgate.cli import serve
-
-    serve.run(files=files or [], to=to, bind=bind, dev=dev, allow_literal_secrets=allow_literal_secrets, socket=socket)
+    raise typer.Exit(doing.run(files or [], to, bind, dev, allow_literal_secrets, socket))
 
 
 @command("demo", "fastgate demo", "fastgate demo --bind 127.0.0.1:8080")
