@@ -57,8 +57,9 @@ def running_nginx(tmp_path: Path) -> Iterator[Any]:
         places = "".join(
             f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        user = "user root;" if os.geteuid() == 0 else ""
         text = (
-            f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}\n"
+            f"{user} daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}\n"
             f"http {{ access_log off; absolute_redirect off;\n{places}"
             + piece.replace("listen 8000;", f"listen 127.0.0.1:{port};")
             + "}\n"
