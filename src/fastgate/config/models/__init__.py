@@ -50,6 +50,7 @@ class Config(Model):
     include: OneOrMany[Text] | None = field(
         "Further files of the same level, as paths or patterns relative to this file.", example=["routes/*.yaml"]
     )
+    reload: Annotated[Any, Rare("process", "Reload")] | None = field("How a running gateway takes a changed config.")
     control: Annotated[Any, Rare("process", "Control")] | None = field(
         "The control socket, over which the command line talks to a running gateway."
     )

@@ -64,6 +64,12 @@ class Metrics(Model):
     bind: Bind = field("Its address.", "127.0.0.1:8003")
 
 
+class Reload(Model):
+    """How a running gateway takes a changed config."""
+
+    watch: Flag = field("Reload when a file of the config changes, besides SIGHUP and `fastgate reload`.", False)
+
+
 class Control(Model):
     """The control socket."""
 
