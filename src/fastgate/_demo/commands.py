@@ -22,11 +22,14 @@ class Command:
     endless: bool = False
     """It shows a tunnel, and curl ends it after a second."""
 
-    def line(self, base: str) -> str:
-        """As one types it into a shell."""
+    def line(self, address: str) -> str:
+        """As one types it into a shell, for the address of a listener."""
         options = "-iN" if self.endless or self.path == "/events" else "-i"
         limit = ("-m", "1") if self.endless else ()
-        return shlex.join(("curl", options, *limit, *self.words, f"{base}{self.path}"))
+        socket = ("--unix-socket", address.removeprefix("unix:")) if address.startswith("unix:") else ()
+        # What listens everywhere is asked on this machine.
+        host = "localhost" if socket else address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+        return shlex.join(("curl", options, *limit, *socket, *self.words, f"http://{host}{self.path}"))
 
 
 COMMANDS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from fastgate._demo.commands import COMMANDS, LOOKS
 from fastgate._demo.origins import Origin, nowhere
-from fastgate.cli.serve import log_to_stderr, start_page, url
+from fastgate.cli.serve import log_to_stderr, start_page
 from fastgate.errors import StartError
 from fastgate.runtime import Recipe, Runtime
 
@@ -46,18 +47,20 @@ def demo_config(values: Mapping[str, str]) -> str:
     """The config the demo runs, as a user reads it, with the addresses and the folder of this run."""
     text = files("fastgate._demo").joinpath("fastgate.yaml").read_text(encoding="utf-8")
     for name, value in {**values, "RELOAD": f"kill -HUP {os.getpid()}"}.items():
-        text = text.replace(f"@{name}@", value)
+        # An address like [::1]:8000 is a list to YAML unless it stands in quotes.
+        plain = name in ("RELOAD", "ONE", "TWO", "LIVE", "GONE")
+        text = text.replace(f"@{name}@", value if plain else json.dumps(value, ensure_ascii=False))
     return text
 
 
 def _page(runtime: Runtime, file: Path) -> None:
     start_page(runtime)
-    base = url(next(iter(runtime.addresses.values())))
+    address = next(iter(runtime.addresses.values()))
     print(f"  config: {file}\n\ntry:")
     for words, shows in LOOKS:
         _line(f"fastgate {words.replace('@FILE@', shlex.quote(str(file)))}", shows)
     for command in COMMANDS:
-        _line(command.line(base), command.shows)
+        _line(command.line(address), command.shows)
 
 
 def _line(command: str, shows: str) -> None:

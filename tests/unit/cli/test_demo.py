@@ -26,6 +26,7 @@ from fastgate import config
 from fastgate._demo import websocket
 from fastgate._demo.commands import COMMANDS, LOOKS
 from fastgate._demo.origins import Origin
+from fastgate.cli.demo import demo_config
 
 DEADLINE = 30.0
 LAST = "/events"
@@ -122,7 +123,7 @@ def run(words: list[str]) -> tuple[int, str]:
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda n: f"{COMMANDS[n].status}-{COMMANDS[n].path}")
 def test_every_command_of_the_page_answers(number: int, demo: Demo) -> None:
     command, words = COMMANDS[number], demo.commands()[number]
-    assert words == shlex.split(command.line(demo.base))
+    assert words == shlex.split(command.line(demo.address))
     assert f"# {command.shows}" in "\n".join(demo.page)
     status, text = run(words)
     assert status == command.status, text
@@ -231,6 +232,35 @@ def test_it_ends_with_an_open_tunnel_and_a_slow_request(number: signal.Signals) 
         assert code == 0, said
         assert "Traceback" not in said
     assert not running.file.exists()
+
+
+def test_it_listens_on_a_unix_socket_too(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    running = Demo(f"unix:{tmp_path}/demo.sock")
+    words = running.commands()[1]
+    assert words == ["curl", "-i", "--unix-socket", f"{tmp_path}/demo.sock", "http://localhost/ping"]
+    assert run(words)[0] == 200
+    assert running.end()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [("0.0.0.0:80", "http://127.0.0.1:80/ping"), ("[::]:80", "'http://[::1]:80/ping'"), ("h:1", "http://h:1/ping")],
+)
+def test_what_listens_everywhere_is_asked_here(address: str, url: str) -> None:
+    assert COMMANDS[1].line(address) == f"curl -i {url}"
+
+
+def test_an_ipv6_address_is_no_list(tmp_path: Path) -> None:
+    values = {name: f"http://{name.lower()}" for name in ("ONE", "TWO", "LIVE", "GONE")}
+    file = tmp_path / "fastgate.yaml"
+    file.write_text(demo_config({**values, "BIND": "[::1]:0", "WWW": f"{tmp_path}/a: b"}), encoding="utf-8")
+    loaded = config.load(file).config
+    assert loaded.listeners["public"].bind == "[::1]:0"
+    static = loaded.routes["files"].static
+    assert static is not None
+    assert static.root == f"{tmp_path}/a: b"
 
 
 def test_a_taken_port_is_one_clear_sentence() -> None:
