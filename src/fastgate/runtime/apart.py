@@ -6,17 +6,21 @@ import json
 import os
 import select
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastgate.errors import Finding, StartError
 from fastgate.runtime.recipe import Compiled, Recipe, Unusable, Watched
 
+if TYPE_CHECKING:
+    import subprocess
+
 TIMEOUT = 30.0
+START_TIMEOUT = 600.0
+"""At start nothing else serves yet: a slow machine may take its time."""
 MAX_RESULT = 512 * 1024 * 1024
 MAGIC = b"fastgate-compiled-1\n"
 HEADER = struct.Struct("!QQ")
@@ -55,6 +59,8 @@ def follow_apart(
 
     Raises Unusable with every fault of the config, StartError where the child fails.
     """
+    import subprocess  # a start that needs no child does without
+
     read, write = os.pipe()
     asked = {"path": sys.path, "out": write, "nice": nice, "recipe": asdict(recipe)}
     try:
@@ -73,7 +79,11 @@ def follow_apart(
     try:
         _ask(child, json.dumps(asked).encode())
         answer = _answer(read, time.monotonic() + timeout, timeout, cancelled)
-        return _read(answer, _end(child))
+        try:
+            code = child.wait(5)
+        except subprocess.TimeoutExpired:
+            raise _failed("it did not end") from None
+        return _read(answer, code)
     finally:
         os.close(read)
         if child.poll() is None:
@@ -112,13 +122,6 @@ def _answer(read: int, until: float, timeout: float, cancelled: Callable[[], boo
         answer += piece
         if len(answer) > MAX_RESULT:
             raise _failed(f"its result is larger than {MAX_RESULT >> 20} MiB")
-
-
-def _end(child: subprocess.Popen[bytes]) -> int:
-    try:
-        return child.wait(5)
-    except subprocess.TimeoutExpired:
-        raise _failed("it did not end") from None
 
 
 def _read(answer: bytearray, code: int) -> Compiled:

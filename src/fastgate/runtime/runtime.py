@@ -119,7 +119,8 @@ class Runtime:
             snapshot, hooks = loaded if isinstance(loaded, tuple) else (loaded, {})
             return compiled(snapshot), hooks
         if apart_too and apart.possible(self._load):
-            made = apart.follow_apart(self._load, nice=nice, cancelled=self._is_ending)
+            limit = apart.TIMEOUT if nice else apart.START_TIMEOUT
+            made = apart.follow_apart(self._load, nice=nice, timeout=limit, cancelled=self._is_ending)
         else:
             made = follow(self._load)
         return made, self._hooks(made.routes) if self._hooks is not None else {}
