@@ -53,7 +53,7 @@ def follow_apart(
 
     Args:
         recipe: What to load.
-        nice: The child's priority, 19 the lowest.
+        nice: By how much the child's priority is lower than ours.
         timeout: Seconds after which it is killed.
         cancelled: Asked ten times a second; true kills it.
 
@@ -62,7 +62,9 @@ def follow_apart(
     import subprocess  # a start that needs no child does without
 
     read, write = os.pipe()
-    asked = {"path": sys.path, "out": write, "nice": nice, "recipe": asdict(recipe)}
+    # Relative to the process, not to the thread that asks: that one may be gentle already.
+    priority = min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nice)
+    asked = {"path": sys.path, "out": write, "priority": priority, "recipe": asdict(recipe)}
     try:
         child = subprocess.Popen(
             [sys.executable, "-I", "-c", _BOOT],

@@ -24,7 +24,7 @@ def main(asked: dict[str, Any]) -> None:
     # Ctrl-C and a closed terminal reach the whole group: the parent decides what becomes of us.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _bound(int(asked["nice"]))
+    _bound(int(asked["priority"]))
     data = b""
     try:
         about, data = _follow(asked["recipe"])
@@ -70,7 +70,7 @@ def _follow(plain: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     return about, made.data
 
 
-def _bound(nice: int) -> None:
+def _bound(priority: int) -> None:
     limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, MAX_CPU), (resource.RLIMIT_DATA, MAX_MEMORY)]
     for kind, value in limits:
         hard = resource.getrlimit(kind)[1]
@@ -80,6 +80,6 @@ def _bound(nice: int) -> None:
         except (ValueError, OSError):
             continue  # a platform without it
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, max(priority, os.getpriority(os.PRIO_PROCESS, 0)))
     except OSError:
         return

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from fastgate.errors import FastgateError, Finding, StartError
 from fastgate.runtime.watch import INTERVAL, Watch
 
+GENTLE = 10
+"""By how much the priority of reloads is lower than that of the process."""
+
 
 @dataclass(slots=True)
 class ReloadResult:
@@ -98,7 +101,8 @@ class Reloads:
     def _run(self) -> None:
         if self._gentle:
             with contextlib.suppress(OSError, AttributeError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+                lower = min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + GENTLE)
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lower)
         while not self._ended.is_set():
             try:
                 first = self._queue.get(timeout=INTERVAL if self.watching else None)
