@@ -122,9 +122,9 @@ class Running:
         """Opens the files of the logs anew."""
         self._optional("rotate_logs")
 
-    def reload_failed(self) -> None:
+    def reload_failed(self, reason: str) -> None:
         """Counts a reload whose config never reached the engine."""
-        self._optional("reload_failed")
+        self._optional("reload_failed", reason)
 
     def _optional(self, name: str, *arguments: object) -> Any:
         call = getattr(self._engine, name, None)

@@ -182,7 +182,7 @@ class Runtime:
         }
         self._say(why, result)
         if not reached:
-            self.running.reload_failed()
+            self.running.reload_failed(str(errors[0]))
         if not self._is_ending():
             self._notifier.ready(self._summary() if result.ok else f"not reloaded: {_errors(errors)}")
         return result
