@@ -9,10 +9,13 @@ use crate::answer::{To, Unread};
 use crate::connection::Conn;
 use crate::head::Head;
 use crate::live::Listener;
+use crate::metrics::Tally;
 
 /// What every later phase needs to know of a request; small and free of borrows, so that it lives across waits.
 #[derive(Debug)]
-pub(crate) struct About {
+pub(crate) struct About<'a> {
+    /// What the request comes to.
+    pub(crate) tally: Tally<'a>,
     pub(crate) version: Version,
     pub(crate) method: Method,
     pub(crate) keep_alive: bool,
@@ -21,14 +24,15 @@ pub(crate) struct About {
     pub(crate) peer: Option<IpAddr>,
 }
 
-impl About {
+impl<'a> About<'a> {
     /// Of a head that was just read: the client's address and the request's id are settled here, once.
-    pub(crate) fn new(conn: &Conn, head: &Head, listener: &Listener) -> Self {
+    pub(crate) fn new(conn: &Conn, head: &Head, listener: &Listener, tally: Tally<'a>) -> Self {
         let worker = &conn.worker;
         let scratch = worker.scratch.borrow();
         let (request, bytes) = (head.request(), head.bytes(&scratch.read));
         let mut buffer = [0; 32];
         Self {
+            tally,
             version: request.version(),
             method: request.method(),
             keep_alive: request.keep_alive(),
@@ -45,6 +49,7 @@ impl About {
             head_only: self.method == Method::Head,
             keep_alive: self.keep_alive,
             request_id: self.request_id.as_bytes(),
+            tally: Some(&self.tally),
             unread,
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::task::{Poll, Waker};
@@ -16,6 +17,7 @@ use crate::adopt::{self, State};
 use crate::connection::{self, Conn};
 use crate::host::Level;
 use crate::listen::{self, Bind};
+use crate::metrics::ListenerLine;
 use crate::rt::{self, Readiness, Socket};
 use crate::sync::Counted;
 use crate::transport::Stream;
@@ -39,6 +41,8 @@ pub(crate) struct Listener {
     /// Its index in the snapshot it last belonged to.
     pub(crate) index: Cell<usize>,
     live: RefCell<Rc<WorkerLive>>,
+    /// Where its connections are counted.
+    line: RefCell<Arc<ListenerLine>>,
     closing: Cell<bool>,
     /// A task accepts.
     accepting: Cell<bool>,
@@ -49,10 +53,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// A listener of this snapshot.
-    pub(crate) fn new(bind: String, index: usize, live: Rc<WorkerLive>) -> Rc<Self> {
+    pub(crate) fn new(worker: &Worker, bind: String, index: usize, live: Rc<WorkerLive>) -> Rc<Self> {
         Rc::new(Self {
             bind,
             index: Cell::new(index),
+            line: RefCell::new(worker.metrics().listeners.line(&live.live.listeners[index].name)),
             live: RefCell::new(live),
             closing: Cell::new(false),
             accepting: Cell::new(false),
@@ -66,8 +71,14 @@ impl Listener {
         self.live.borrow().clone()
     }
 
+    /// Where its next connection is counted.
+    pub(crate) fn line(&self) -> Arc<ListenerLine> {
+        self.line.borrow().clone()
+    }
+
     /// Goes over to another snapshot.
-    pub(crate) fn follow(&self, index: usize, live: &Rc<WorkerLive>) {
+    pub(crate) fn follow(&self, worker: &Worker, index: usize, live: &Rc<WorkerLive>) {
+        *self.line.borrow_mut() = worker.metrics().listeners.line(&live.live.listeners[index].name);
         self.index.set(index);
         *self.live.borrow_mut() = live.clone();
     }

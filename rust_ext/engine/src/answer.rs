@@ -9,6 +9,7 @@ use crate::connection::{After, Conn, LINGER_BYTES, LINGER_MS};
 use crate::deadlines::ticks;
 use crate::exchange::body::Reader;
 use crate::fault::FaultKind;
+use crate::metrics::Tally;
 use crate::transport::{Readiness, Transport};
 
 /// What an answer needs to know of its request.
@@ -18,6 +19,8 @@ pub(crate) struct To<'a> {
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
     pub(crate) request_id: &'a [u8],
+    /// Where it is counted; none for a message that is no request.
+    pub(crate) tally: Option<&'a Tally<'a>>,
     /// What of the request's body has not been read.
     pub(crate) unread: Unread,
 }
@@ -77,14 +80,22 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
         scratch.out.clear();
         block
     };
-    worker.metrics().answered(what.status);
+    match to.tally {
+        Some(tally) => tally.answered(what.status),
+        None => worker.metrics().unrouted.answered(what.status),
+    }
     let sent = conn.send_all(&block).await;
+    let line = to.tally.map_or(&worker.metrics().unrouted, Tally::line);
+    line.sent.add(if sent.is_ok() { block.len() as u64 } else { 0 });
+    if let Some(tally) = to.tally {
+        tally.ended();
+    }
     worker.blocks.give(block);
     if let Err(kind) = sent {
         worker.metrics().fault(kind);
         return After::Close;
     }
-    follow(conn, to.unread, keep_alive).await
+    follow(conn, to.unread, keep_alive, to.tally).await
 }
 
 /// Whether the connection goes on behind an answer. A client that was too slow is not waited for once more
@@ -94,16 +105,16 @@ pub(crate) fn keeps_alive(conn: &Conn, to: &To<'_>, status: u16) -> bool {
 }
 
 /// What follows an answer that is out.
-pub(crate) async fn follow(conn: &mut Conn, unread: Unread, keep_alive: bool) -> After {
+pub(crate) async fn follow(conn: &mut Conn, unread: Unread, keep_alive: bool, tally: Option<&Tally<'_>>) -> After {
     match unread {
         Unread::Nothing if keep_alive => After::Next,
-        Unread::Body(body) if keep_alive => drain(conn, body).await,
+        Unread::Body(body) if keep_alive => drain(conn, body, tally).await,
         _ => After::Linger,
     }
 }
 
 /// Reads the rest of a body and throws it away: at most 64 KiB in 2 s, else the connection ends.
-pub(crate) async fn drain(conn: &mut Conn, mut body: Reader) -> After {
+pub(crate) async fn drain(conn: &mut Conn, mut body: Reader, tally: Option<&Tally<'_>>) -> After {
     let worker = conn.worker.clone();
     conn.deadline.set_after(ticks(LINGER_MS));
     let mut left = LINGER_BYTES;
@@ -113,6 +124,9 @@ pub(crate) async fn drain(conn: &mut Conn, mut body: Reader) -> After {
             let mut scratch = worker.scratch.borrow_mut();
             let Ok(taken) = body.take(&input, &mut scratch.ranges) else { return After::Linger };
             let used = taken.used as u64;
+            if let Some(tally) = tally {
+                tally.received(taken.used);
+            }
             if used > left {
                 return After::Linger;
             }

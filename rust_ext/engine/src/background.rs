@@ -1,4 +1,5 @@
-//! The background thread: what is slow and shared. Today it resolves names; results reach targets as values.
+//! The background thread: what is slow and shared. It resolves names, whose results reach targets as values, and
+//! serves the internal listeners.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,6 +14,7 @@ use crate::clock::Clock;
 use crate::dns::{Lookup, Resolver};
 use crate::engine;
 use crate::host::Level;
+use crate::internal::{Internals, Place};
 use crate::rt::{self, Inbox, Runtime};
 use crate::target::Target;
 use crate::worker::Shared;
@@ -22,6 +24,7 @@ const PARALLEL: usize = 64;
 
 enum Note {
     LookAgain,
+    Internal(Vec<Place>),
     Found(Arc<Target>, Result<Lookup, String>),
     Stop,
 }
@@ -54,6 +57,17 @@ impl Background {
         self.inbox.send([Note::LookAgain]);
     }
 
+    /// Internal listeners have come or gone.
+    pub(crate) fn listen(&self, places: Vec<Place>) {
+        self.inbox.send([Note::Internal(places)]);
+    }
+
+    /// What closes the internal listeners when there is nothing left to say anything about.
+    pub(crate) fn closer(&self) -> impl Fn() + Send + Sync + use<> {
+        let inbox = self.inbox.clone();
+        move || inbox.send([Note::Internal(Vec::new())])
+    }
+
     /// Ends it.
     pub(crate) fn stop(&self) {
         self.inbox.send([Note::Stop]);
@@ -74,6 +88,7 @@ struct Watch {
 /// Resolves every named target, and again by its TTL, until told to stop.
 async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Note>>) {
     let clock = Clock::start();
+    let internals = Internals::new(shared.clone());
     let mut resolver = None;
     let mut watches: HashMap<Address, Watch> = HashMap::new();
     loop {
@@ -103,6 +118,7 @@ async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Not
                 Note::Stop => return,
                 // What is new is looked up at the next turn; the rest keeps its time.
                 Note::LookAgain => {}
+                Note::Internal(places) => internals.follow(places),
                 Note::Found(target, found) => {
                     let watch = watches.entry(target.address().clone()).or_default();
                     watch.due = Some(clock.elapsed() + settle(shared, &target, watch, found));

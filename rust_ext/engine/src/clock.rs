@@ -1,6 +1,9 @@
-//! The only reader of the machine's clocks; everything else is handed ticks.
+//! The only reader of the machine's clocks; everything else is handed ticks or nanoseconds.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::deadlines::{TICK_MS, Tick};
 
@@ -24,6 +27,61 @@ impl Clock {
         let ms = self.0.elapsed().as_millis();
         Tick::try_from(ms / u128::from(TICK_MS)).unwrap_or(Tick::MAX - 2) + 1
     }
+}
+
+/// Nanoseconds of the monotonic clock, with the last reading remembered.
+///
+/// A worker reads it when it wakes up and wherever a request's times need it. What runs next begins where the last
+/// one stopped to look, so the remembered reading is the begin of whatever runs now, and costs no call.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    last: AtomicU64,
+    #[cfg(feature = "simulation")]
+    simulated: bool,
+}
+
+impl Meter {
+    /// One that has just been read.
+    pub(crate) fn new() -> Self {
+        let meter = Self::default();
+        meter.read();
+        meter
+    }
+
+    /// One that only [`Meter::set`] moves.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulated() -> Self {
+        Self { last: AtomicU64::new(1), simulated: true }
+    }
+
+    /// Moves the simulation's clock.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn set(&self, ns: u64) {
+        self.last.store(ns.max(1), Relaxed);
+    }
+
+    /// The time now.
+    pub(crate) fn read(&self) -> u64 {
+        #[cfg(feature = "simulation")]
+        if self.simulated {
+            return self.last();
+        }
+        let now = monotonic_ns();
+        self.last.store(now, Relaxed);
+        now
+    }
+
+    /// The time of the last reading.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.load(Relaxed)
+    }
+}
+
+/// Nanoseconds of the monotonic clock.
+#[expect(clippy::cast_sign_loss, reason = "the monotonic clock counts from a start in the past")]
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }
 
 /// Seconds since 1970.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
@@ -15,6 +16,7 @@ use crate::exchange::tunnel::{self, Tunnel};
 use crate::fault::FaultKind;
 use crate::host::Level;
 use crate::lifecycle;
+use crate::metrics::ListenerLine;
 use crate::rt;
 use crate::sync::Counted;
 use crate::transport::{Readiness, Stream, Transport};
@@ -41,6 +43,8 @@ pub(crate) struct Conn {
     pub(crate) pending: Vec<u8>,
     /// The tick at which it closes together with an answer.
     pub(crate) retires: Tick,
+    /// Where it is counted, whatever its listener is called by now.
+    line: Arc<ListenerLine>,
     _count: Counted,
 }
 
@@ -78,7 +82,10 @@ impl Conn {
         let jitter = u32::try_from(worker.random() % u64::from(age / 10 + 1)).unwrap_or(0);
         worker.connections.set(worker.connections.get() + 1);
         worker.shared.workers[worker.index].descriptors.fetch_add(1, Relaxed);
+        let line = listener.line();
+        line.opened.add(1);
         Self {
+            line,
             retires: deadline.now().saturating_add(age - jitter),
             worker: worker.clone(),
             listener: listener.clone(),
@@ -165,6 +172,7 @@ impl Drop for Conn {
     fn drop(&mut self) {
         let worker = &self.worker;
         worker.metrics().closed.add(1);
+        self.line.closed.add(1);
         worker.shared.workers[worker.index].descriptors.fetch_sub(1, Relaxed);
         worker.connections.set(worker.connections.get() - 1);
         worker.perhaps_idle();

@@ -16,12 +16,12 @@ use crate::live::{Action, Route};
 pub(crate) async fn direct(
     conn: &mut Conn,
     head: &mut Head,
-    about: &About,
+    about: &About<'_>,
     route: &Route,
     captures: &Captures,
 ) -> Result<After, Failure> {
     let worker = conn.worker.clone();
-    let to = about.to(leave_body(conn, head));
+    let to = about.to(leave_body(conn, head, about));
     match &route.action {
         Action::Respond(respond) => {
             let fields: Vec<_> = respond.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
@@ -57,7 +57,7 @@ pub(crate) async fn direct(
 }
 
 /// Leaves what came behind the head to whoever reads the connection next.
-pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
+pub(crate) fn leave_body(conn: &mut Conn, head: &Head, about: &About<'_>) -> Unread {
     let scratch = conn.worker.scratch.borrow();
     let (received, framing) = head.body(&scratch.read);
     conn.pending.extend_from_slice(received);
@@ -74,6 +74,7 @@ pub(crate) fn leave_body(conn: &mut Conn, head: &Head) -> Unread {
     match body.take(&conn.pending, &mut Vec::new()) {
         Ok(taken) => {
             conn.pending.drain(..taken.used);
+            about.tally.received(taken.used);
             if taken.ended { Unread::Nothing } else { Unread::Body(body) }
         }
         Err(_) => Unread::Unknown,

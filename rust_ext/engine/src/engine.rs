@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,16 +15,18 @@ use crate::background::Background;
 use crate::clock::Clock;
 use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
+use crate::health::Status;
 use crate::host::{Host, Level};
+use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
 use crate::live::Live;
 use crate::log::{self, Log};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::rt::Inbox;
 use crate::target::Registry;
 use crate::thread::{self, Start};
-use crate::worker::{Message, Shared, WorkerShared};
-use crate::{adopt, descriptors};
+use crate::worker::{Message, Series, Shared, WorkerShared};
+use crate::{adopt, clock, descriptors};
 
 /// How long a change waits for listeners that are gone to close, so that their addresses are free when it returns.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -66,7 +68,7 @@ impl std::error::Error for StartError {}
 
 /// A running engine: worker threads, a background thread and a log thread. Dropping it stops them.
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     control: Mutex<Control>,
     ended: Arc<(Mutex<usize>, Condvar)>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -82,6 +84,8 @@ pub struct Engine {
 struct Control {
     /// By listener key: its name and where it listens.
     binds: HashMap<String, Bind>,
+    /// Where the internal ones listen.
+    internal: Vec<Opened>,
     /// Snapshots that were replaced, kept until no worker uses them, so that they are dropped here.
     retired: Vec<Arc<Live>>,
 }
@@ -128,6 +132,7 @@ impl Engine {
         let worker = |adopt| WorkerShared {
             inbox: Inbox::new(),
             metrics: Metrics::new(),
+            beat: AtomicU64::new(clock::monotonic_ns()),
             descriptors: AtomicU32::new(0),
             adopt,
         };
@@ -140,6 +145,8 @@ impl Engine {
             host,
             log,
             files: Budget::new(plan.files),
+            series: Series::default(),
+            status: Status::new(),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
         let built = Arc::new(Barrier::new(plan.workers + 1));
@@ -157,6 +164,7 @@ impl Engine {
         engine.start_log(lines);
         engine.start_workers(receivers.into_iter().zip(copies).collect(), &plan, &inherited, &built)?;
         engine.change(&snapshot, None)?;
+        engine.shared.status.started();
         Ok(engine)
     }
 
@@ -197,9 +205,9 @@ impl Engine {
                 handed,
                 started: started.clone(),
             };
-            let ended = self.ended.clone();
+            let ended = Ended(self.ended.clone(), Box::new(self.background.closer()));
             let run = move || {
-                let _ended = Ended(ended);
+                let _ended = ended;
                 thread::run(start);
             };
             *lock(&self.ended.0) += 1;
@@ -238,8 +246,11 @@ impl Engine {
         if self.ending.load(Relaxed) {
             return Err(StartError::System("the gateway is ending".to_owned()));
         }
-        let live = Live::compile(&snapshot, &self.shared.registry).map_err(StartError::Invalid)?;
-        self.change(&snapshot, Some(Arc::new(live)))
+        let applied = Live::compile(&snapshot, &self.shared.registry)
+            .map_err(StartError::Invalid)
+            .and_then(|live| self.change(&snapshot, Some(Arc::new(live))));
+        self.shared.status.reloaded(applied.as_ref().err().map(ToString::to_string));
+        applied
     }
 
     /// Opens what is new, then commits on every worker. At start the current snapshot is committed.
@@ -281,6 +292,7 @@ impl Engine {
             };
             binds.insert(key, bind);
         }
+        let Opening { opened, places, warnings } = internal::open(snapshot, &control.internal)?;
         self.prepare(&fresh, &live)?;
         if let Some(replacement) = replacement {
             let old = std::mem::replace(&mut *lock(&self.shared.live), replacement);
@@ -299,6 +311,11 @@ impl Engine {
         let clock = Clock::start();
         while answers.recv_timeout(CLOSING.saturating_sub(clock.elapsed())).is_ok() {}
         control.binds = binds;
+        control.internal = opened;
+        self.background.listen(places);
+        for warning in warnings {
+            let _ = self.shared.log.line(Level::Warning, warning);
+        }
         control.retired.retain(|retired| Arc::strong_count(retired) > 1);
         drop(holders);
         self.background.look_again();
@@ -358,12 +375,14 @@ impl Engine {
     /// what is left at `shutdown.limit` is cut. Calling it again changes nothing.
     pub fn drain(&self) {
         self.ending.store(true, Relaxed);
+        self.shared.status.ending("draining");
         self.tell(|| Message::Drain);
     }
 
     /// Ends now.
     pub fn stop(&self) {
         self.ending.store(true, Relaxed);
+        self.shared.status.ending("stopping");
         self.tell(|| Message::Stop);
     }
 
@@ -389,13 +408,10 @@ impl Engine {
         }
     }
 
-    /// Everything that is counted, all workers together, as a JSON object.
+    /// Where each internal listener listens, by name.
     #[must_use]
-    pub fn stats_json(&self) -> String {
-        let workers = self.shared.workers.iter().map(|worker| &worker.metrics);
-        let mut stats = metrics::to_json(workers, self.shared.connections.load(Relaxed).into());
-        stats["workers"] = self.shared.workers.len().into();
-        stats.to_string()
+    pub fn internal_addresses(&self) -> Vec<(String, String)> {
+        lock(&self.control).internal.iter().map(|one| (one.wanted.name.clone(), one.bind.show())).collect()
     }
 }
 
@@ -416,11 +432,16 @@ impl Drop for Engine {
 }
 
 /// One running worker fewer, told to whoever waits; also when its thread panicked.
-struct Ended(Arc<(Mutex<usize>, Condvar)>);
+struct Ended(Arc<(Mutex<usize>, Condvar)>, Box<dyn Fn() + Send + Sync>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        *lock(&self.0.0) -= 1;
+        let mut running = lock(&self.0.0);
+        *running -= 1;
+        if *running == 0 {
+            (self.1)();
+        }
+        drop(running);
         self.0.1.notify_all();
     }
 }

@@ -10,7 +10,6 @@ use crate::direct;
 use crate::fault::{Fault, FaultKind};
 use crate::head::{Head, NoHead};
 use crate::transport::Transport;
-use crate::worker::Worker;
 
 /// A request that could not be served.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl From<FaultKind> for Failure {
 }
 
 /// Counts and logs a failure, and answers it where an answer can still be given.
-pub(crate) async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Failure) -> After {
+pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure: Failure) -> After {
     let worker = conn.worker.clone();
     let kind = failure.fault.kind;
     worker.metrics().fault(kind);
@@ -51,7 +50,7 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About, head: Head, failure: Fa
         conn.stream.reset_at_close();
         return After::Close;
     }
-    let unread = failure.unread.unwrap_or_else(|| direct::leave_body(conn, &head));
+    let unread = failure.unread.unwrap_or_else(|| direct::leave_body(conn, &head, about));
     let (status, detail) = match (kind, failure.fault.reason) {
         (FaultKind::BadBody, Some(reason)) => (reason.status(), kind.detail()),
         _ => (kind.status(), kind.detail()),
@@ -83,24 +82,8 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
         head_only: false,
         keep_alive: false,
         request_id: &request_id,
+        tally: None,
         unread: Unread::Unknown,
     };
     answer::give(conn, to, What { status, detail, fields: &[], content: Content::Problem }).await
-}
-
-/// Counts a request's end exactly once, whatever happens to it.
-pub(crate) struct Ending<'a>(&'a Worker);
-
-impl<'a> Ending<'a> {
-    /// Counts its beginning.
-    pub(crate) fn begin(worker: &'a Worker) -> Self {
-        worker.metrics().requests.add(1);
-        Self(worker)
-    }
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.metrics().finished.add(1);
-    }
 }

@@ -30,7 +30,7 @@ impl Drop for Ticket<'_> {
 pub(crate) async fn run(
     conn: &mut Conn,
     head: &mut Head,
-    about: &About,
+    about: &About<'_>,
     route: &Route,
     captures: &Captures,
     limit: Tick,
@@ -61,8 +61,8 @@ pub(crate) async fn run(
 }
 
 /// Gives a hook's own answer.
-pub(crate) async fn answer(conn: &mut Conn, head: &Head, about: &About, early: &HookAnswer) -> After {
-    let unread = direct::leave_body(conn, head);
+pub(crate) async fn answer(conn: &mut Conn, head: &Head, about: &About<'_>, early: &HookAnswer) -> After {
+    let unread = direct::leave_body(conn, head, about);
     let fields: Vec<_> = early
         .fields
         .iter()

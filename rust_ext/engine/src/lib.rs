@@ -24,8 +24,10 @@ mod fault;
 mod files;
 mod handed;
 mod head;
+mod health;
 mod hooks;
 pub mod host;
+mod internal;
 mod lifecycle;
 mod listen;
 mod live;
@@ -35,6 +37,7 @@ mod metrics;
 mod planted;
 mod pool;
 mod rt;
+mod seen;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod sync;

@@ -20,12 +20,13 @@ use crate::direct::direct;
 use crate::exchange::body::Reader;
 use crate::exchange::tunnel::Tunnel;
 use crate::exchange::{Exchange, Facts, Outcome, Upgrade};
-use crate::failure::{Ending, Failure, fail, refuse};
+use crate::failure::{Failure, fail, refuse};
 use crate::fault::FaultKind;
 use crate::files;
 use crate::head::{self, Head, RequestFields};
 use crate::hooks;
 use crate::live::{Action, Listener, Live, Proxy, Route};
+use crate::metrics::Tally;
 use crate::pool::{Pool, Upstream};
 use crate::worker::{Worker, WorkerLive};
 
@@ -40,8 +41,8 @@ pub(crate) async fn serve_request(conn: &mut Conn) -> After {
         Ok(head) => head,
         Err(none) => return Box::pin(refuse(conn, none)).await,
     };
-    let _counted = Ending::begin(&worker);
-    let about = About::new(conn, &head, listener);
+    // From here on the request is counted: at its end exactly once, whatever happens to it.
+    let about = About::new(conn, &head, listener, Tally::begin(&worker, &live));
 
     match proceed(conn, &live, listener, &mut head, &about).await {
         Ok(after) => after,
@@ -51,70 +52,75 @@ pub(crate) async fn serve_request(conn: &mut Conn) -> After {
 }
 
 /// Phases 3 to 10; a failure is answered in one place, by the caller.
-async fn proceed(
+#[expect(clippy::manual_async_fn, reason = "the arguments of an async fn take their place in its future twice")]
+fn proceed(
     conn: &mut Conn,
     live: &Rc<WorkerLive>,
     listener: &Listener,
     head: &mut Head,
-    about: &About,
-) -> Result<After, Failure> {
-    let worker = conn.worker.clone();
+    about: &About<'_>,
+) -> impl Future<Output = Result<After, Failure>> {
+    async move {
+        let worker = conn.worker.clone();
 
-    // 3 match: before anything that depends on the route, on the canonical path and nothing else.
-    let mut captures = Captures::new();
-    let route = find(&worker, &live.live, listener, conn, head, about, &mut captures)?;
+        // 3 match: before anything that depends on the route, on the canonical path and nothing else.
+        let mut captures = Captures::new();
+        let route = find(&worker, &live.live, listener, conn, head, about, &mut captures)?;
 
-    // 4-7 guard, identify, authorise, limit: join here, each before what costs more than itself.
+        // 4-7 guard, identify, authorise, limit: join here, each before what costs more than itself.
 
-    // A direct answer needs no upstream: whatever would follow is spared.
-    let proxy = match &route.action {
-        Action::Proxy(proxy) => proxy,
-        Action::Respond(_) | Action::Redirect { .. } => {
-            return Box::pin(direct(conn, head, about, route, &captures)).await;
+        // A direct answer needs no upstream: whatever would follow is spared.
+        let proxy = match &route.action {
+            Action::Proxy(proxy) => proxy,
+            Action::Respond(_) | Action::Redirect { .. } => {
+                return Box::pin(direct(conn, head, about, route, &captures)).await;
+            }
+            Action::Files(files) => {
+                return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;
+            }
+        };
+        check_length(head, proxy)?;
+
+        // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out.
+        let mut edits = Vec::new();
+        if route.on_request {
+            let decision = Box::pin(hooks::run(conn, head, about, route, &captures, proxy.response.ticks)).await?;
+            if let Some(early) = decision.answer {
+                return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
+            }
+            edits = decision.edits;
         }
-        Action::Files(files) => {
-            return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;
+        let mut rewritten = Vec::new();
+        if let Some(rewriter) = &proxy.rewrite {
+            let scratch = worker.scratch.borrow();
+            let bytes = head.bytes(&scratch.read);
+            let (raw, path) = (head.request().raw_path(bytes), head.request().path(bytes));
+            rewriter.apply(&mut rewritten, raw, path, &captures).map_err(|_| Failure::from(FaultKind::BadRewrite))?;
         }
-    };
-    check_length(head, proxy)?;
 
-    // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out.
-    let mut edits = Vec::new();
-    if route.on_request {
-        let decision = Box::pin(hooks::run(conn, head, about, route, &captures, proxy.response.ticks)).await?;
-        if let Some(early) = decision.answer {
-            return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
-        }
-        edits = decision.edits;
+        // 9 choose: as late as possible, so that nothing is held while the request may still be refused.
+        let service = &live.live.services[proxy.service];
+        about.tally.serviced(proxy.service);
+        let index = if service.targets.len() == 1 { 0 } else { round_robin(&service.turn, service.targets.len()) };
+        let pool = &live.pools[proxy.service][index];
+        let up = match pool.try_take() {
+            Some(up) => {
+                worker.metrics().reused.add(1);
+                up
+            }
+            None => {
+                // Opening may wait: the head leaves the worker's buffer.
+                head.detach(&worker);
+                about.tally.asked();
+                Box::pin(open(&worker, pool, service.max_per_target, proxy.connect_ms, false)).await?
+            }
+        };
+
+        // 10 exchange: the upstream's head is written anew from the parsed request, never from received bytes.
+        let sending = Sending { path: &rewritten, edits: &edits, authority: &service.targets[index].authority };
+        let facts = Facts::new(&worker, live, listener, route, proxy, head, about);
+        exchange(conn, head, about, &facts, up, pool, service.max_per_target, &sending).await
     }
-    let mut rewritten = Vec::new();
-    if let Some(rewriter) = &proxy.rewrite {
-        let scratch = worker.scratch.borrow();
-        let bytes = head.bytes(&scratch.read);
-        let (raw, path) = (head.request().raw_path(bytes), head.request().path(bytes));
-        rewriter.apply(&mut rewritten, raw, path, &captures).map_err(|_| Failure::from(FaultKind::BadRewrite))?;
-    }
-
-    // 9 choose: as late as possible, so that nothing is held while the request may still be refused.
-    let service = &live.live.services[proxy.service];
-    let index = if service.targets.len() == 1 { 0 } else { round_robin(&service.turn, service.targets.len()) };
-    let pool = &live.pools[proxy.service][index];
-    let up = match pool.try_take() {
-        Some(up) => {
-            worker.metrics().reused.add(1);
-            up
-        }
-        None => {
-            // Opening may wait: the head leaves the worker's buffer.
-            head.detach(&worker);
-            Box::pin(open(&worker, pool, service.max_per_target, proxy.connect_ms, false)).await?
-        }
-    };
-
-    // 10 exchange: the upstream's head is written anew from the parsed request, never from received bytes.
-    let sending = Sending { path: &rewritten, edits: &edits, authority: &service.targets[index].authority };
-    let facts = Facts::new(&worker, live, listener, route, proxy, head, about);
-    exchange(conn, head, about, &facts, up, pool, service.max_per_target, &sending).await
 }
 
 /// What phase 10 sends besides the request itself.
@@ -126,86 +132,93 @@ struct Sending<'a> {
 }
 
 #[expect(clippy::too_many_arguments, reason = "the phase's inputs; a struct would only rename them")]
-async fn exchange(
+#[expect(clippy::manual_async_fn, reason = "as above")]
+fn exchange(
     conn: &mut Conn,
     head: &mut Head,
-    about: &About,
+    about: &About<'_>,
     facts: &Facts<'_>,
     up: Upstream,
     pool: &Rc<Pool>,
     max_per_target: u32,
     sending: &Sending<'_>,
-) -> Result<After, Failure> {
-    let worker = facts.worker;
-    let reader = Reader::from(head.request().framing());
-    let replayable = up.reused && reader.is_done() && facts.method.is_idempotent() && facts.upgrade.is_none();
-    let mut replay = Vec::new();
-    let mut exchange = Exchange::new(facts, conn, up, reader);
-    worker.metrics().forwarded.add(1);
-    let started = {
-        let mut scratch = worker.scratch.borrow_mut();
-        write_head(&mut scratch, head, about, facts, sending);
-        if replayable {
-            replay = worker.blocks.filled(&scratch.out);
-        }
-        exchange.start_from(&mut scratch, head)
-    };
-    // From here on nothing needs the head: an exchange that waits holds neither it nor the worker's buffer.
-    head.release(worker);
-    let mut ended = match started {
-        Ok(()) => poll_fn(|cx| exchange.poll(cx)).await,
-        Err(fault) => Err(fault),
-    };
-    if let Err(fault) = &ended
-        && fault.retry
-        && replayable
-    {
-        // A pooled connection had been closed by its upstream: nothing of an answer was seen, so the request was
-        // not served, and one that is idempotent and has no body may be sent once more (RFC 9110 §9.2.2).
-        worker.metrics().retried.add(1);
-        drop(exchange);
-        let up = Box::pin(open(worker, pool, max_per_target, facts.proxy.connect_ms, true)).await?;
-        exchange = Exchange::new(facts, conn, up, Reader::Done);
-        let started = exchange.replay(&mut worker.scratch.borrow_mut(), &replay);
-        ended = match started {
+) -> impl Future<Output = Result<After, Failure>> {
+    async move {
+        let worker = facts.worker;
+        let reader = Reader::from(head.request().framing());
+        let replayable = up.reused && reader.is_done() && facts.method.is_idempotent() && facts.upgrade.is_none();
+        let mut replay = Vec::new();
+        let mut exchange = Exchange::new(facts, conn, up, reader);
+        worker.metrics().forwarded.add(1);
+        let started = {
+            let mut scratch = worker.scratch.borrow_mut();
+            write_head(&mut scratch, head, about, facts, sending);
+            if replayable {
+                replay = worker.blocks.filled(&scratch.out);
+            }
+            let started = exchange.start_from(&mut scratch, head);
+            about.tally.asked();
+            started
+        };
+        // From here on nothing needs the head: an exchange that waits holds neither it nor the worker's buffer.
+        head.release(worker);
+        let mut ended = match started {
             Ok(()) => poll_fn(|cx| exchange.poll(cx)).await,
             Err(fault) => Err(fault),
         };
-    }
-    worker.blocks.give(replay);
-
-    // 11 finish: a connection goes back only if clean; dropped anywhere else, it closes and releases its counts.
-    match ended {
-        Ok(Outcome::Done { keep_alive, clean }) => {
-            let (up, body) = exchange.into_parts();
-            if clean {
-                up.check_in(worker.deadlines.now());
-            } else {
-                drop(up);
-            }
-            match (keep_alive, body.is_done()) {
-                (true, true) => Ok(After::Next),
-                (true, false) => Ok(Box::pin(answer::drain(conn, body)).await),
-                (false, _) => Ok(After::Linger),
-            }
-        }
-        Ok(Outcome::Tunnel) => {
-            let (up, to_client) = exchange.into_tunnel();
-            let idle = facts.proxy.idle;
-            Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes: facts.proxy.held_bytes })))
-        }
-        Err(fault) => {
-            let answered = exchange.is_answered();
-            let (up, body) = exchange.into_parts();
-            #[cfg(feature = "planted")]
-            let up = up.leak_count(fault.kind);
-            drop(up);
-            let unread = match body {
-                Reader::Done => Unread::Nothing,
-                _ if fault.reason.is_some() && fault.kind != FaultKind::UpstreamProtocol => Unread::Unknown,
-                body => Unread::Body(body),
+        if let Err(fault) = &ended
+            && fault.retry
+            && replayable
+        {
+            // A pooled connection had been closed by its upstream: nothing of an answer was seen, so the request was
+            // not served, and one that is idempotent and has no body may be sent once more (RFC 9110 §9.2.2).
+            worker.metrics().retried.add(1);
+            drop(exchange);
+            let up = Box::pin(open(worker, pool, max_per_target, facts.proxy.connect_ms, true)).await?;
+            exchange = Exchange::new(facts, conn, up, Reader::Done);
+            let started = exchange.replay(&mut worker.scratch.borrow_mut(), &replay);
+            ended = match started {
+                Ok(()) => poll_fn(|cx| exchange.poll(cx)).await,
+                Err(fault) => Err(fault),
             };
-            Err(Failure { fault, answered, unread: Some(unread), allow: None })
+        }
+        worker.blocks.give(replay);
+
+        // 11 finish: a connection goes back only if clean; dropped anywhere else, it closes and releases its counts.
+        match ended {
+            Ok(Outcome::Done { keep_alive, clean }) => {
+                about.tally.through();
+                let (up, body) = exchange.into_parts();
+                if clean {
+                    up.check_in(worker.deadlines.now());
+                } else {
+                    drop(up);
+                }
+                match (keep_alive, body.is_done()) {
+                    (true, true) => Ok(After::Next),
+                    (true, false) => Ok(Box::pin(answer::drain(conn, body, Some(&about.tally))).await),
+                    (false, _) => Ok(After::Linger),
+                }
+            }
+            Ok(Outcome::Tunnel) => {
+                about.tally.through();
+                let (up, to_client) = exchange.into_tunnel();
+                let (idle, held_bytes, line) = (facts.proxy.idle, facts.proxy.held_bytes, about.tally.shared_line());
+                Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes, line })))
+            }
+            Err(fault) => {
+                let answered = exchange.is_answered();
+                let (up, body) = exchange.into_parts();
+                #[cfg(feature = "planted")]
+                let up = up.leak_count(fault.kind);
+                drop(up);
+                let unread = match body {
+                    Reader::Done => Unread::Nothing,
+                    _ if fault.reason.is_some() && fault.kind != FaultKind::UpstreamProtocol => Unread::Unknown,
+                    body => Unread::Body(body),
+                };
+                Err(Failure { fault, answered, unread: Some(unread), allow: None })
+            }
         }
     }
 }
@@ -218,7 +231,7 @@ impl<'a> Facts<'a> {
         route: &'a Route,
         proxy: &'a Proxy,
         head: &Head,
-        about: &'a About,
+        about: &'a About<'a>,
     ) -> Self {
         let scratch = worker.scratch.borrow();
         let limits = &live.live.limits;
@@ -231,6 +244,7 @@ impl<'a> Facts<'a> {
             keep_alive: about.keep_alive,
             expects_continue: head.request().expect_continue(),
             request_id: &about.request_id,
+            tally: &about.tally,
             upgrade: upgrade(head, head.bytes(&scratch.read), proxy),
             reserved: &listener.rules.reserved,
             write_stall: ticks(limits.write_stall_ms),
@@ -257,7 +271,7 @@ fn find<'a>(
     listener: &Listener,
     conn: &Conn,
     head: &Head,
-    about: &About,
+    about: &About<'_>,
     captures: &mut Captures,
 ) -> Result<&'a Route, Failure> {
     if !listener.http {
@@ -276,7 +290,12 @@ fn find<'a>(
         client: about.client.ip,
         fields: &RequestFields(head, bytes),
     };
-    match live.table.find_lean(&lookup, captures) {
+    let found = live.table.find_lean(&lookup, captures);
+    if let Found::Route(index, _) = found {
+        about.tally.routed(index);
+    }
+    about.tally.received(head.len);
+    match found {
         Found::Route(index, _) => Ok(&live.routes[index]),
         Found::NotFound => Err(FaultKind::NoRoute.into()),
         Found::MethodNotAllowed(allow) => {
@@ -310,7 +329,7 @@ async fn open(
 fn write_head(
     scratch: &mut crate::buffers::Scratch,
     head: &Head,
-    about: &About,
+    about: &About<'_>,
     facts: &Facts<'_>,
     sending: &Sending<'_>,
 ) {

@@ -87,6 +87,21 @@ fn not_handed() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "no socket of that name was handed over at start")
 }
 
+/// Opens the only listening socket there will be on that address; says where it listens.
+pub(crate) fn open_alone(bind: &Bind) -> io::Result<(Bind, OwnedFd)> {
+    let fd = match bind {
+        Bind::Tcp(address) => tcp(*address, false)?,
+        Bind::Unix(path) => unix(path)?,
+        Bind::Named(_) => return Err(not_handed()),
+    };
+    rustix::net::listen(&fd, 128)?;
+    let settled = match bind {
+        Bind::Tcp(_) => Bind::Tcp(SocketAddr::try_from(rustix::net::getsockname(&fd)?)?),
+        Bind::Unix(_) | Bind::Named(_) => bind.clone(),
+    };
+    Ok((settled, fd))
+}
+
 fn tcp(address: SocketAddr, share: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;

@@ -44,6 +44,8 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
+    /// Its times get histograms of their own.
+    pub(crate) histogram: bool,
     steps: Arc<Steps>,
 }
 
@@ -121,6 +123,7 @@ impl Limit {
 /// A named group of targets.
 #[derive(Debug)]
 pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
     pub(crate) targets: Vec<ServiceTarget>,
     pub(crate) turn: AtomicUsize,
     pub(crate) max_per_target: u32,
@@ -149,6 +152,7 @@ impl Live {
                 None
             }
         };
+        check_internal(snapshot, &mut invalid);
         let services = compile_services(snapshot, registry, &mut invalid);
         let mut routes = Vec::with_capacity(snapshot.routes.len());
         let by_name = snapshot.services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
@@ -156,7 +160,7 @@ impl Live {
         for (i, route) in snapshot.routes.iter().enumerate() {
             let mut found = Vec::new();
             if let Some(steps) = shared.steps(route, |route| compile_steps(route, &by_name, &mut found)) {
-                routes.push(Route { name: route.name.as_str().into(), steps });
+                routes.push(Route { name: route.name.as_str().into(), histogram: route.histogram, steps });
             }
             invalid.extend(found.into_iter().map(|f| Invalid::new(format!("routes.{i}.{}", f.path), f.message)));
         }
@@ -198,6 +202,23 @@ fn compile_listeners(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) -> Vec<Lis
     listeners
 }
 
+fn check_internal(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) {
+    for (i, internal) in snapshot.internal.iter().enumerate() {
+        let mut add = |message| invalid.push(Invalid::new(format!("internal.{i}.bind"), message));
+        if let Err(reason) = crate::listen::Bind::parse(&internal.bind) {
+            add(reason);
+        }
+        if !internal.written || internal.bind.ends_with(":0") {
+            continue;
+        }
+        let listener = snapshot.listeners.iter().find(|listener| listener.bind == internal.bind);
+        let twin = snapshot.internal[..i].iter().find(|other| other.written && other.bind == internal.bind);
+        if let Some(name) = listener.map(|listener| &listener.name).or_else(|| twin.map(|twin| &twin.name)) {
+            add(format!("{} is the address of listener {name} already", internal.bind));
+        }
+    }
+}
+
 fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<Invalid>) -> Vec<Service> {
     let mut services = Vec::with_capacity(snapshot.services.len());
     for (i, service) in snapshot.services.iter().enumerate() {
@@ -206,6 +227,7 @@ fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<
             invalid.push(Invalid::new(format!("services.{i}.targets"), message));
         }
         services.push(Service {
+            name: service.name.as_str().into(),
             targets: service
                 .targets
                 .iter()

@@ -24,6 +24,9 @@ fn run(path: &str) -> Result<(), String> {
     for (name, address) in engine.addresses() {
         println!("listening {name} {address}");
     }
+    for (name, address) in engine.internal_addresses() {
+        println!("internal {name} {address}");
+    }
     let waiter = engine.clone();
     let ended = std::thread::spawn(move || waiter.wait(None));
     let mut draining = false;

@@ -1,6 +1,6 @@
 //! Connections to targets: lists of idle ones per worker, newest first, and the queue of requests that wait for one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::deadlines::Tick;
 use crate::dial::Dialer;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::PoolLine;
 use crate::rt;
 use crate::target::{Reservation, Target};
 use crate::transport::{Stream, Transport};
@@ -41,15 +42,32 @@ pub(crate) struct Pool {
     /// Waiters that were woken and have not looked yet: what is free belongs to them.
     granted: Cell<u32>,
     idle_limit: Cell<Tick>,
+    /// What it shows to others, once there was a connection to show.
+    line: OnceCell<Arc<PoolLine>>,
 }
 
 impl Pool {
+    /// Shows how many connections are idle.
+    fn show_idle(&self) {
+        if let Some(line) = self.line.get() {
+            line.idle(self.idle.borrow().len());
+        }
+    }
+
+    /// Shows how many requests wait.
+    fn show_waiting(&self) {
+        if let Some(line) = self.line.get() {
+            line.waiting(self.waiting.borrow().len());
+        }
+    }
+
     /// The newest idle connection that is still good. Stale ones met on the way are closed: bytes or an end that
     /// nobody asked for show in the remembered readiness, without a call.
     pub(crate) fn check_out(self: &Rc<Self>) -> Option<Upstream> {
         loop {
             let Idle { held, .. } = self.idle.borrow_mut().pop()?;
             if !held.stream.is_readable() {
+                self.show_idle();
                 return Some(Upstream { held: Some(held), pool: self.clone(), reused: true });
             }
         }
@@ -71,6 +89,7 @@ impl Pool {
         connect_ms: u64,
         fresh: bool,
     ) -> Result<Upstream, Fault> {
+        self.line.get_or_init(|| self.target.new_line());
         let limit = Duration::from_millis(connect_ms);
         let mut wait = Wait { pool: self, ticket: None };
         let got = rt::timeout(limit, poll_fn(|cx| wait.poll(cx, max, fresh))).await;
@@ -82,10 +101,12 @@ impl Pool {
         let opened = rt::timeout(limit, dialer.open(&self.target, limit)).await;
         match opened.unwrap_or(Err(FaultKind::ConnectTimeout)) {
             Ok(stream) => {
+                self.target.dialled(true);
                 let held = Box::new(Held { stream, _reservation: reservation });
                 Ok(Upstream { held: Some(held), pool: self.clone(), reused: false })
             }
             Err(kind) => {
+                self.target.dialled(false);
                 drop(reservation);
                 self.wake_one();
                 Err(kind.into())
@@ -94,8 +115,10 @@ impl Pool {
     }
 
     fn wake_one(&self) {
-        if let Some((_, waker)) = self.waiting.borrow_mut().pop_front() {
+        let next = self.waiting.borrow_mut().pop_front();
+        if let Some((_, waker)) = next {
             self.granted.set(self.granted.get() + 1);
+            self.show_waiting();
             waker.wake();
         }
     }
@@ -104,6 +127,7 @@ impl Pool {
     fn sweep(&self, now: Tick) {
         let limit = self.idle_limit.get();
         self.idle.borrow_mut().retain(|idle| now.wrapping_sub(idle.since) < limit && !idle.held.stream.is_readable());
+        self.show_idle();
         self.wake_one();
     }
 }
@@ -156,6 +180,8 @@ impl Wait<'_> {
         self.pool.tickets.set(ticket + 1);
         self.ticket = Some(ticket);
         waiting.push_back((ticket, cx.waker().clone()));
+        drop(waiting);
+        self.pool.show_waiting();
         Poll::Pending
     }
 }
@@ -166,6 +192,8 @@ impl Drop for Wait<'_> {
         let mut waiting = self.pool.waiting.borrow_mut();
         if let Some(i) = waiting.iter().position(|(t, _)| *t == ticket) {
             waiting.remove(i);
+            drop(waiting);
+            self.pool.show_waiting();
         } else {
             // Woken, but it never looked: its turn goes to the next.
             drop(waiting);
@@ -196,6 +224,7 @@ impl Upstream {
         if let Some(held) = self.held.take() {
             // Bytes nobody asked for show at the next check-out or sweep.
             self.pool.idle.borrow_mut().push(Idle { held, since: now });
+            self.pool.show_idle();
             self.pool.wake_one();
         }
     }
@@ -237,6 +266,7 @@ impl Pools {
                 tickets: Cell::new(0),
                 granted: Cell::new(0),
                 idle_limit: Cell::new(idle_limit),
+                line: OnceCell::new(),
             })
         });
         pool.idle_limit.set(idle_limit);

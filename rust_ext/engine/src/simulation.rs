@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,21 +14,23 @@ use std::time::Duration;
 use fastgate_core::snapshot::{Invalid, Snapshot};
 
 use crate::accept::Listener;
+use crate::clock::Meter;
 use crate::connection::{self, Conn};
 use crate::deadlines::{SWEEP_MS, TICK_MS, Tick};
 use crate::dial::Dialer;
 use crate::fault::FaultKind;
 use crate::files::Budget;
+use crate::health::Status;
 use crate::host::{Host, Level};
 use crate::live::Live;
 use crate::log::Log;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, report};
 use crate::rt::{self, Inbox};
 use crate::sync::Counted;
 use crate::target::{Registry, Target};
 use crate::transport::Stream;
 pub use crate::transport::memory::{End, Got, pair};
-use crate::worker::{Message, Shared, Worker, WorkerLive, WorkerShared};
+use crate::worker::{Message, Series, Shared, Worker, WorkerLive, WorkerShared};
 
 #[cfg(feature = "planted")]
 pub use crate::planted::{Fault as Planted, plant};
@@ -145,6 +147,7 @@ impl World {
         let worker = WorkerShared {
             inbox: Inbox::new(),
             metrics: Metrics::new(),
+            beat: AtomicU64::new(0),
             descriptors: AtomicU32::new(0),
             adopt: nowhere.into(),
         };
@@ -157,10 +160,12 @@ impl World {
             host,
             log,
             files: Budget::new(64),
+            series: Series::default(),
+            status: Status::new(),
         });
-        let worker = Worker::new(0, shared, Dialer::Memory(Dial(dial)), seed);
+        let worker = Worker::new(0, shared, Dialer::Memory(Dial(dial)), seed, Arc::new(Meter::simulated()));
         let lives: Vec<_> = lives.iter().map(|live| worker.adopt_live(live)).collect();
-        let listener = Listener::new(lives[0].live.listeners[0].key(), 0, lives[0].clone());
+        let listener = Listener::new(&worker, lives[0].live.listeners[0].key(), 0, lives[0].clone());
         HELD.set(Held::default());
         let messages = worker.clone();
         rt::spawn(async move {
@@ -186,7 +191,7 @@ impl World {
 
     /// Goes over to that snapshot.
     pub fn reload(&self, snapshot: usize) {
-        self.listener.follow(0, &self.lives[snapshot]);
+        self.listener.follow(&self.worker, 0, &self.lives[snapshot]);
     }
 
     /// Connections end with their next answer.
@@ -214,6 +219,7 @@ impl World {
             let next = sweep.min(until);
             rt::sleep(Duration::from_millis(next - now)).await;
             self.now_ms.set(next);
+            self.worker.clock.set(next * 1_000_000);
             if next == sweep {
                 self.worker.deadlines.sweep(Tick::try_from(next / TICK_MS).unwrap_or(Tick::MAX - 1) + 1);
                 self.worker.pools.sweep(self.worker.deadlines.now());
@@ -225,8 +231,7 @@ impl World {
     /// The counters, as the engine reports them.
     #[must_use]
     pub fn stats(&self) -> serde_json::Value {
-        let connections = u64::from(self.worker.shared.connections.load(Relaxed));
-        metrics::to_json([self.worker.metrics()].into_iter(), connections)
+        report::stats(&self.worker.shared)
     }
 
     /// Requests begun and ended.

@@ -1,6 +1,7 @@
 //! Targets: state that outlives snapshots, found by address.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use fastgate_core::snapshot::Address;
+
+use crate::metrics::PoolLine;
 
 /// What is known of a target's addresses.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,34 @@ pub(crate) struct Target {
     /// Which of several addresses is tried first.
     turn: AtomicUsize,
     resolution: Mutex<Resolution>,
+    /// Connections in a row that could not be opened.
+    failures: AtomicU32,
+    /// What each worker's pool shows.
+    lines: Mutex<Vec<Weak<PoolLine>>>,
+}
+
+/// How a target is, for those who look from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TargetState {
+    /// Connections open, or being opened.
+    pub(crate) open: u32,
+    /// Of them, those that no request uses.
+    pub(crate) idle: u32,
+    /// Requests that wait for one.
+    pub(crate) waiting: u32,
+    /// Connections in a row that could not be opened.
+    pub(crate) failures: u32,
+}
+
+impl fmt::Display for Target {
+    /// Where it is, as it is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Ip { ip, port } => SocketAddr::new(*ip, *port).fmt(f),
+            Address::Name { name, port } => write!(f, "{name}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
 }
 
 impl Target {
@@ -45,7 +76,14 @@ impl Target {
             Address::Name { .. } | Address::Unix(_) => Resolved::Unknown,
         };
         let resolution = Mutex::new(Resolution { state, waiting: Vec::new() });
-        Self { address, open: AtomicU32::new(0), turn: AtomicUsize::new(0), resolution }
+        Self {
+            address,
+            open: AtomicU32::new(0),
+            turn: AtomicUsize::new(0),
+            resolution,
+            failures: AtomicU32::new(0),
+            lines: Mutex::default(),
+        }
     }
 
     /// Where it is, as configured.
@@ -59,8 +97,39 @@ impl Target {
         Some(Reservation(self.clone()))
     }
 
+    /// Whether a connection could be opened.
+    pub(crate) fn dialled(&self, opened: bool) {
+        let failures = if opened { 0 } else { self.failures.load(Relaxed).saturating_add(1) };
+        self.failures.store(failures, Relaxed);
+    }
+
+    /// A new pool's place to show what it holds.
+    pub(crate) fn new_line(&self) -> Arc<PoolLine> {
+        let line = Arc::new(PoolLine::default());
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Arc::downgrade(&line));
+        line
+    }
+
+    /// How it is now; `None` while no request has wanted it.
+    pub(crate) fn state(&self) -> Option<TargetState> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> = lines.iter().filter_map(Weak::upgrade).collect();
+        if lines.is_empty() {
+            return None;
+        }
+        let idle = lines.iter().map(|line| line.idle.load(Relaxed)).sum();
+        let waiting = lines.iter().map(|line| line.waiting.load(Relaxed)).sum();
+        Some(TargetState { open: self.open().max(idle), idle, waiting, failures: self.failures.load(Relaxed) })
+    }
+
+    /// Whether its name is known not to resolve.
+    pub(crate) fn unresolved(&self) -> bool {
+        matches!(self.resolution.lock().unwrap_or_else(PoisonError::into_inner).state, Resolved::Failed)
+    }
+
     /// Connections open now.
-    #[cfg(feature = "simulation")]
     pub(crate) fn open(&self) -> u32 {
         self.open.load(Relaxed)
     }

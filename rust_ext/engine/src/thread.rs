@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::accept::{self, Listener};
 use crate::adopt;
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, Meter};
 use crate::deadlines::SWEEP_MS;
 use crate::dial::Dialer;
 use crate::host::Level;
@@ -43,7 +43,13 @@ pub(crate) struct Start {
 /// The thread's body.
 pub(crate) fn run(start: Start) {
     sys::mask_all_signals();
-    let runtime = Runtime::new();
+    let meter = Arc::new(Meter::new());
+    let runtime = Runtime::woken({
+        let meter = meter.clone();
+        move || {
+            meter.read();
+        }
+    });
     start.built.wait();
     let unshared = match &start.private {
         Some(others) => sys::private_descriptors().map(|()| others.iter().copied().for_each(sys::close_inherited)),
@@ -56,7 +62,7 @@ pub(crate) fn run(start: Start) {
             return;
         }
     };
-    let worker = Worker::new(start.index, start.shared, Dialer::default(), clock::seed(start.index));
+    let worker = Worker::new(start.index, start.shared, Dialer::default(), clock::seed(start.index), meter);
     worker.descriptor_limit.set(start.descriptor_limit);
     *worker.handed.borrow_mut() = start.handed;
     runtime.block_on(async {
@@ -74,6 +80,7 @@ pub(crate) fn run(start: Start) {
         let _ = start.started.send(Ok(()));
         end.wait().await;
     });
+    worker.ended();
     worker.listeners.borrow_mut().clear();
     worker.pools.clear();
     // Tasks are dropped here: connections close, counts are released.
@@ -120,6 +127,7 @@ async fn sweep(worker: Rc<Worker>) {
     let clock = Clock::start();
     loop {
         rt::sleep(Duration::from_millis(SWEEP_MS)).await;
+        worker.beat();
         worker.deadlines.sweep(clock.tick());
         worker.pools.sweep(worker.deadlines.now());
         *worker.date.borrow_mut() = crate::date::format(clock::unix_seconds());
@@ -195,10 +203,10 @@ fn commit(
         let key = of.key();
         let listener = match listeners.remove(&key) {
             Some(listener) => {
-                listener.follow(index, &adopted);
+                listener.follow(worker, index, &adopted);
                 listener
             }
-            None => Listener::new(key.clone(), index, adopted.clone()),
+            None => Listener::new(worker, key.clone(), index, adopted.clone()),
         };
         if let Some(at) = prepared.iter().position(|(p, _)| p == bind) {
             let (bind, fd) = prepared.swap_remove(at);
@@ -215,6 +223,7 @@ fn commit(
         gone.close(Some(closed.clone()));
     }
     *listeners = kept;
+    worker.prune(live);
 }
 
 /// Closes listeners after the notice, then waits for the last connection or the limit.

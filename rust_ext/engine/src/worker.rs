@@ -1,11 +1,12 @@
 //! A worker: one thread, one runtime, its own buffers, pools and clock.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -14,15 +15,17 @@ use fastgate_core::http1::{Reason, Request};
 
 use crate::accept::Listener;
 use crate::buffers::{Blocks, Scratch};
+use crate::clock::Meter;
 use crate::deadlines::{Deadlines, Tick, ticks};
 use crate::dial::Dialer;
 use crate::fault::{FaultKind, Source};
 use crate::files::Budget;
+use crate::health::Status;
 use crate::host::{Decision, HookFailed, HookWork, Host, Level};
 use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::Log;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Places, RouteSlot, Times};
 use crate::pool::{Pool, Pools};
 use crate::rt::Inbox;
 use crate::target::Registry;
@@ -48,6 +51,17 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// Files open now.
     pub(crate) files: Arc<Budget>,
+    /// Who has histograms of its own.
+    pub(crate) series: Series,
+    /// Whether it is ready, and what became of its snapshots.
+    pub(crate) status: Status,
+}
+
+/// Who has histograms of its own, decided for all workers together.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    pub(crate) services: Places,
+    pub(crate) routes: Places,
 }
 
 impl std::fmt::Debug for Shared {
@@ -56,11 +70,17 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// What others may touch of a worker.
+/// The beat of a worker that has ended.
+pub(crate) const ENDED: u64 = u64::MAX;
+
+/// What others may touch of a worker; on cache lines of its own.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct WorkerShared {
     pub(crate) inbox: Inbox<Message>,
     pub(crate) metrics: Metrics,
+    /// When it last swept, in nanoseconds; [`ENDED`] once it has ended.
+    pub(crate) beat: AtomicU64,
     /// Descriptors of connections it holds, so that others know whom to pass a connection to.
     pub(crate) descriptors: AtomicU32,
     /// Where others put connections: the sending end of its socket pair.
@@ -100,12 +120,17 @@ pub(crate) struct WorkerLive {
     pub(crate) live: Arc<Live>,
     /// By service and target, as in the snapshot.
     pub(crate) pools: Vec<Vec<Rc<Pool>>>,
+    /// Counters by route.
+    pub(crate) routes: Box<[RouteSlot]>,
+    /// Times by service.
+    pub(crate) services: Box<[OnceCell<Arc<Times>>]>,
 }
 
 /// One worker's state; lives on its thread only.
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Arc<Meter>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) blocks: Blocks,
@@ -133,10 +158,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// A worker whose randomness starts from `seed`.
-    pub(crate) fn new(index: usize, shared: Arc<Shared>, dialer: Dialer, seed: u64) -> Rc<Self> {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, dialer: Dialer, seed: u64, clock: Arc<Meter>) -> Rc<Self> {
         Rc::new(Self {
             index,
             shared,
+            clock,
             deadlines: Deadlines::new(),
             scratch: RefCell::new(Scratch::new()),
             blocks: Blocks::default(),
@@ -254,7 +280,31 @@ impl Worker {
             let pool = |t: &crate::live::ServiceTarget| self.pools.pool(&t.target, service.pool_idle);
             service.targets.iter().map(pool).collect()
         });
-        Rc::new(WorkerLive { live: live.clone(), pools: pools.collect() })
+        Rc::new(WorkerLive {
+            live: live.clone(),
+            pools: pools.collect(),
+            routes: live.routes.iter().map(|_| RouteSlot::default()).collect(),
+            services: live.services.iter().map(|_| OnceCell::new()).collect(),
+        })
+    }
+
+    /// Shows that it is alive.
+    pub(crate) fn beat(&self) {
+        self.shared.workers[self.index].beat.store(self.clock.read(), Relaxed);
+    }
+
+    /// Shows that it has ended.
+    pub(crate) fn ended(&self) {
+        self.shared.workers[self.index].beat.store(ENDED, Relaxed);
+    }
+
+    /// Adds up what is counted by names that this snapshot has no more, where there are too many of them.
+    pub(crate) fn prune(&self, live: &Live) {
+        let metrics = self.metrics();
+        metrics.routes.prune(live.routes.iter().map(|route| &*route.name));
+        metrics.route_times.prune(live.routes.iter().map(|route| &*route.name));
+        metrics.services.prune(live.services.iter().map(|service| &*service.name));
+        metrics.listeners.prune(live.listeners.iter().map(|listener| listener.name.as_str()));
     }
 }
 

@@ -140,6 +140,38 @@ impl Engine {
         }
     }
 
+    /// Where each internal listener listens, by name.
+    fn internal_addresses(&self) -> PyResult<Vec<(String, String)>> {
+        Ok(self.inner()?.internal_addresses())
+    }
+
+    /// Says whether it wants traffic, and why not. Once it drains or stops it stays unready.
+    #[pyo3(signature = (ready, reason = ""))]
+    fn set_ready(&self, ready: bool, reason: &str) -> PyResult<()> {
+        self.inner()?.set_ready(ready, reason);
+        Ok(())
+    }
+
+    /// Counts a reload that failed before there was a snapshot to apply; `apply` counts its own.
+    #[pyo3(signature = (reason = "the config is not valid"))]
+    fn reload_failed(&self, reason: &str) -> PyResult<()> {
+        self.inner()?.reload_failed(reason);
+        Ok(())
+    }
+
+    /// How it is and why: what `/healthz` says to a client on this machine.
+    fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.inner()?;
+        let text = py.detach(|| engine.health_json());
+        py.import("json")?.call_method1("loads", (text,))
+    }
+
+    /// The metrics in the Prometheus text format 0.0.4: what `/metrics` says.
+    fn metrics_text(&self, py: Python<'_>) -> PyResult<String> {
+        let engine = self.inner()?;
+        Ok(py.detach(|| engine.metrics_text()))
+    }
+
     /// The counters, as one dict of plain values.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let text = self.inner()?.stats_json();

@@ -16,6 +16,7 @@ use crate::deadlines::{GRAIN, Tick, ticks};
 use crate::fault::{Fault, FaultKind};
 use crate::head::Head;
 use crate::live::{Proxy, Route};
+use crate::metrics::Tally;
 use crate::pool::Upstream;
 use crate::rt::Timer;
 use crate::transport::{Readiness, Transport};
@@ -40,6 +41,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) request_id: &'a RequestId,
+    pub(crate) tally: &'a Tally<'a>,
     pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) reserved: &'a ReservedNames,
     pub(crate) write_stall: Tick,
@@ -285,6 +287,7 @@ impl<'a> Exchange<'a> {
             out.clear();
             Fault::client(reason)
         })?;
+        self.facts.tally.received(taken.used);
         self.body_bytes += ranges.iter().map(|range| range.len() as u64).sum::<u64>();
         if taken.ended && taken.used < input.len() {
             self.conn.pending.extend_from_slice(&input[taken.used..]);

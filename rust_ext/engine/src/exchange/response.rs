@@ -37,6 +37,7 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(())) => match body::flush(&self.conn.stream, &mut self.to_client) {
                     Ok(n) => {
                         moved = true;
+                        self.facts.tally.sent(n);
                         if n > 0 {
                             self.progressed();
                         }
@@ -64,7 +65,9 @@ impl Exchange<'_> {
         let mut scratch = worker.scratch.borrow_mut();
         let Scratch { read, out, response, ranges } = &mut *scratch;
         let room = read.len().min(self.facts.proxy.held_bytes);
-        match self.up.stream().try_read(&mut read[..room]) {
+        let got = self.up.stream().try_read(&mut read[..room]);
+        self.facts.tally.heard();
+        match got {
             Ok(0) => {
                 drop(scratch);
                 self.upstream_ended(false)?;
@@ -103,7 +106,7 @@ impl Exchange<'_> {
                 let sent = body::send(&self.conn.stream, &mut scratch.out, &content, &mut self.to_client);
                 scratch.out.clear();
                 self.answer = Answer::Done;
-                sent.map(drop).map_err(|_| FaultKind::ClientGone.into())
+                self.count_sent(sent)
             }
             _ => Err(FaultKind::UpstreamClosed.into()),
         }
@@ -168,6 +171,7 @@ impl Exchange<'_> {
         match response.status() {
             101 => {
                 self.check_switch(response, input)?;
+                self.facts.tally.answered(101);
                 let upgrade = self.facts.upgrade.as_ref().map(|upgrade| upgrade.protocol.as_slice());
                 self.write_head(out, response, input, ResponseFraming::None, upgrade);
                 Ok(Step::Switch(len))
@@ -217,7 +221,7 @@ impl Exchange<'_> {
         self.keep_alive &= sent_as != ResponseFraming::UntilClose && !self.conn.should_close() && self.may_drain();
         self.up_keep_alive = response.keep_alive();
         self.write_head(out, response, input, sent_as, None);
-        self.facts.worker.metrics().answered(response.status());
+        self.facts.tally.answered(response.status());
         let reader = Reader::from(framing);
         self.answer = if reader.is_done() { Answer::Done } else { Answer::Body(reader, writer) };
     }
@@ -270,6 +274,11 @@ impl Exchange<'_> {
         self.answered |= !matches!(self.answer, Answer::Head);
         let sent = body::send(&self.conn.stream, out, content, &mut self.to_client);
         out.clear();
-        sent.map(drop).map_err(|_| FaultKind::ClientGone.into())
+        self.count_sent(sent)
+    }
+
+    fn count_sent(&self, sent: io::Result<usize>) -> Result<(), Fault> {
+        self.facts.tally.sent(sent.map_err(|_| FaultKind::ClientGone)?);
+        Ok(())
     }
 }

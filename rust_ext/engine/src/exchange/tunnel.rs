@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::body;
 use crate::connection::Conn;
 use crate::deadlines::GRAIN;
 use crate::live::Limit;
+use crate::metrics::{Metrics, RouteLine};
 use crate::pool::Upstream;
 use crate::rt::Timer;
 use crate::transport::{Readiness, Stream, Transport};
@@ -21,6 +23,8 @@ pub(crate) struct Tunnel {
     pub(crate) to_client: Vec<u8>,
     pub(crate) idle: Limit,
     pub(crate) held_bytes: usize,
+    /// Where its bytes are counted.
+    pub(crate) line: Option<Arc<RouteLine>>,
 }
 
 /// One direction.
@@ -31,6 +35,8 @@ struct Way {
     ended: bool,
     /// The end was passed on.
     closed: bool,
+    /// Bytes that came from the source.
+    came: usize,
 }
 
 impl Way {
@@ -76,6 +82,7 @@ impl Way {
                     Err(error) => return Err(error),
                 };
                 self.tail.extend_from_slice(&scratch.read[sent..n]);
+                self.came += n;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -86,9 +93,9 @@ impl Way {
 
 /// Runs until both sides have ended, one failed, or nothing moved for the route's idle time-out.
 pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
-    let Tunnel { up, to_client, idle, held_bytes } = *tunnel;
+    let Tunnel { up, to_client, idle, held_bytes, line } = *tunnel;
     let worker = conn.worker.clone();
-    worker.metrics().tunnels.add(1);
+    let _open = Open::new(worker.metrics());
     // What the client sent behind its request belongs to the new protocol.
     let mut out = Way { tail: std::mem::take(&mut conn.pending), ..Way::default() };
     let mut back = Way { tail: to_client, ..Way::default() };
@@ -99,6 +106,10 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
         loop {
             let sent = out.poll(cx, &worker, &conn.stream, up.stream(), held_bytes);
             let received = back.poll(cx, &worker, up.stream(), &conn.stream, held_bytes);
+            if let Some(line) = &line {
+                line.received.add(std::mem::take(&mut out.came) as u64);
+                line.sent.add(std::mem::take(&mut back.came) as u64);
+            }
             let (Ok(sent), Ok(received)) = (sent, received) else { return Poll::Ready(()) };
             if out.closed && back.closed {
                 return Poll::Ready(());
@@ -121,4 +132,20 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
         wheel.as_mut().map_or(Poll::Pending, |wheel| wheel.poll(cx))
     })
     .await;
+}
+
+/// A tunnel as it is counted.
+struct Open<'a>(&'a Metrics);
+
+impl<'a> Open<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.tunnels.add(1);
+        Self(metrics)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.tunnels_closed.add(1);
+    }
 }

@@ -32,7 +32,7 @@ use crate::worker::Worker;
 pub(crate) async fn serve(
     conn: &mut Conn,
     head: &mut Head,
-    about: &About,
+    about: &About<'_>,
     route: &Route,
     files: &Arc<Files>,
     captures: &Captures,
@@ -99,13 +99,13 @@ async fn look_up(conn: &Conn, head: &mut Head, files: &Arc<Files>, asked: Asked)
 }
 
 /// 308 to the same path with its slash, so that relative links in the index lead into the folder.
-async fn to_folder(conn: &mut Conn, head: &Head, about: &About) -> After {
+async fn to_folder(conn: &mut Conn, head: &Head, about: &About<'_>) -> After {
     let location = {
         let scratch = conn.worker.scratch.borrow();
         let bytes = head.bytes(&scratch.read);
         redirect_location(head.request().path(bytes), head.request().query(bytes))
     };
-    let to = about.to(direct::leave_body(conn, head));
+    let to = about.to(direct::leave_body(conn, head, about));
     let fields = [("Location", location.as_slice())];
     let content = Content::Bytes { content_type: None, body: &[] };
     answer::give(conn, to, What { status: 308, detail: "", fields: &fields, content }).await
@@ -122,7 +122,7 @@ enum Plan {
 async fn answer(
     conn: &mut Conn,
     head: &Head,
-    about: &About,
+    about: &About<'_>,
     route: &Route,
     files: &Files,
     found: Found,
@@ -134,7 +134,7 @@ async fn answer(
     // A time ahead of ours would be a promise (RFC 9110 §8.8.2.1).
     let modified = u64::try_from(found.modified.0).ok().map(|modified| modified.min(now));
     let plan = plan(&worker, head, about, &Validators { tag: &tag, modified, now }, found.size);
-    let to = about.to(direct::leave_body(conn, head));
+    let to = about.to(direct::leave_body(conn, head, about));
     let (status, part) = match plan {
         Plan::Send(status, part) => (status, part),
         Plan::NotModified => (304, 0..0),
@@ -177,8 +177,9 @@ async fn answer(
         scratch.out.clear();
         block
     };
-    worker.metrics().answered(status);
-    let To { head_only, unread, .. } = to;
+    about.tally.answered(status);
+    let To { head_only, unread, tally, .. } = to;
+    let length = block.len() as u64 + if head_only { 0 } else { part.end - part.start };
     let sent = if head_only || part.is_empty() {
         drop((found, permit));
         conn.send_all(&block).await
@@ -189,13 +190,16 @@ async fn answer(
     };
     worker.blocks.give(block);
     match sent {
-        Ok(()) => Ok(answer::follow(conn, unread, keep_alive).await),
+        Ok(()) => {
+            about.tally.line().sent.add(length);
+            Ok(answer::follow(conn, unread, keep_alive, tally).await)
+        }
         // The head is out: only an abrupt end can say that what follows is not everything.
         Err(kind) => Err(Failure { answered: true, unread: Some(Unread::Unknown), ..kind.into() }),
     }
 }
 
-fn plan(worker: &Worker, head: &Head, about: &About, file: &Validators<'_>, size: u64) -> Plan {
+fn plan(worker: &Worker, head: &Head, about: &About<'_>, file: &Validators<'_>, size: u64) -> Plan {
     let scratch = worker.scratch.borrow();
     let fields = RequestFields(head, head.bytes(&scratch.read));
     match judge(&fields, file) {

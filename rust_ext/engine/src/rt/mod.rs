@@ -28,10 +28,16 @@ pub(crate) struct Runtime(tokio::runtime::LocalRuntime);
 impl Runtime {
     /// A runtime with sockets and timers. Its descriptors exist when this returns.
     pub(crate) fn new() -> io::Result<Self> {
+        Self::woken(|| {})
+    }
+
+    /// The same, with what is done each time it has waited.
+    pub(crate) fn woken(on_wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
             .thread_name("fastgate-files")
+            .on_thread_unpark(on_wake)
             .build_local(tokio::runtime::LocalOptions::default())
             .map(Self)
     }

@@ -1,10 +1,24 @@
-//! Counters: each worker owns its own, readers add them up.
+//! Counters and times: each worker owns its own, readers add them up.
+
+mod book;
+mod histogram;
+mod line;
+pub(crate) mod process;
+pub(crate) mod report;
+mod tally;
+mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fastgate_core::http1::Reason;
 
 use crate::fault::FaultKind;
+
+pub(crate) use book::{Book, Fold, Places};
+pub(crate) use histogram::Times;
+pub(crate) use line::{ListenerLine, PoolLine, RouteLine};
+pub(crate) use tally::{RouteSlot, Tally};
+pub(crate) use text::metrics_text;
 
 /// A counter with one writer, so that counting is a load and a store and no locked instruction.
 #[derive(Debug, Default)]
@@ -28,12 +42,20 @@ macro_rules! counters {
         #[derive(Debug)]
         pub(crate) struct Metrics {
             $($(#[doc = $doc])* pub(crate) $name: Counter,)*
-            /// Answers by status class, 1xx to 5xx.
-            pub(crate) answers: [Counter; 5],
             /// Messages refused by the codec, by reason.
             pub(crate) refused: Vec<Counter>,
             /// Requests that ended in a fault of the gateway, the client or the upstream, by kind.
             pub(crate) faults: Vec<Counter>,
+            /// What no route is asked for: refused messages, 404 and 405.
+            pub(crate) unrouted: RouteLine,
+            /// By route, those that were asked.
+            pub(crate) routes: Book<RouteLine>,
+            /// Times by service, those that were asked.
+            pub(crate) services: Book<Times>,
+            /// Times by route, those that want their own.
+            pub(crate) route_times: Book<Times>,
+            /// By listener.
+            pub(crate) listeners: Book<ListenerLine>,
         }
 
         impl Metrics {
@@ -41,9 +63,13 @@ macro_rules! counters {
             pub(crate) fn new() -> Self {
                 Self {
                     $($name: Counter::default(),)*
-                    answers: Default::default(),
                     refused: Reason::ALL.iter().map(|_| Counter::default()).collect(),
                     faults: FaultKind::ALL.iter().map(|_| Counter::default()).collect(),
+                    unrouted: RouteLine::default(),
+                    routes: Book::default(),
+                    services: Book::default(),
+                    route_times: Book::default(),
+                    listeners: Book::default(),
                 }
             }
 
@@ -77,6 +103,8 @@ counters! {
     reused,
     /// Connections that became tunnels.
     tunnels,
+    /// Tunnels that have ended.
+    tunnels_closed,
     /// Panics caught; each ended one connection.
     panics,
     /// Log lines dropped because the log thread's queue was full.
@@ -84,13 +112,6 @@ counters! {
 }
 
 impl Metrics {
-    /// Counts one answer by its status class.
-    pub(crate) fn answered(&self, status: u16) {
-        if let Some(counter) = self.answers.get(usize::from(status / 100).wrapping_sub(1)) {
-            counter.add(1);
-        }
-    }
-
     /// Counts one refused message.
     pub(crate) fn refuse(&self, reason: Reason) {
         if let Some(counter) = Reason::ALL.iter().position(|r| *r == reason).and_then(|i| self.refused.get(i)) {
@@ -102,32 +123,4 @@ impl Metrics {
     pub(crate) fn fault(&self, kind: FaultKind) {
         self.faults[kind as usize].add(1);
     }
-}
-
-/// Adds up all workers' counters as JSON.
-pub(crate) fn to_json<'a>(workers: impl Iterator<Item = &'a Metrics> + Clone, connections: u64) -> serde_json::Value {
-    let mut out = serde_json::Map::new();
-    for metrics in workers.clone() {
-        for (name, n) in metrics.named() {
-            let entry = out.entry(name).or_insert_with(|| 0.into());
-            *entry = (entry.as_u64().unwrap_or(0) + n).into();
-        }
-    }
-    let sum = |pick: &dyn Fn(&Metrics) -> u64| workers.clone().map(pick).sum::<u64>();
-    let answers = (0..5).map(|i| (format!("{}xx", i + 1), sum(&|m| m.answers[i].get()).into())).collect();
-    let refused = Reason::ALL.iter().enumerate().map(|(i, r)| (r.name(), sum(&|m| m.refused[i].get())));
-    let faults = FaultKind::ALL.iter().map(|k| (k.name(), sum(&|m| m.faults[*k as usize].get())));
-    out.insert("answers".into(), serde_json::Value::Object(answers));
-    out.insert("refused".into(), non_zero(refused));
-    out.insert("faults".into(), non_zero(faults));
-    out.insert("connections".into(), connections.into());
-    serde_json::Value::Object(out)
-}
-
-fn non_zero(counts: impl Iterator<Item = (&'static str, u64)>) -> serde_json::Value {
-    counts
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| (name.to_owned(), n.into()))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }
