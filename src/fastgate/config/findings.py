@@ -71,7 +71,7 @@ def _hint(nearest: Nearest) -> str:
     if nearest is None:
         return ""
     # A list, a number, or text that brings its quotes stands as it is.
-    as_is = isinstance(nearest, int) or (nearest[:1], nearest[-1:]) in (('"', '"'), ("[", "]"))
+    as_is = isinstance(nearest, int) or (nearest[:1], nearest[-1:]) in (('"', '"'), ("[", "]"), ("{", "}"))
     return f"did you mean {nearest}? " if as_is else f'did you mean "{nearest}"? '
 
 
@@ -151,7 +151,8 @@ def from_pydantic(error: ValidationError) -> list[Draft]:
         elif kind in ("model_type", "dict_type"):
             names = describe.names(describe.at(loc))
             allowed = f"a mapping with {', '.join(sorted(names))}" if names else "a mapping of names"
-            drafts.append(wrong_value(path, found, allowed))
+            path_text = isinstance(found, str) and found.startswith("/") and "prefix" in names
+            drafts.append(wrong_value(path, found, allowed, nearest=f"{{prefix: {found}}}" if path_text else None))
         else:
             drafts.append(wrong_value(path, found, item["msg"]))
     meant = {(*d.path[:-1], d.nearest) for d in drafts if d.at == "key" and d.nearest and d.path}

@@ -164,12 +164,13 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
     sources = [source for layer in layers for source in layer]
     findings = list(reader.findings)
     merged: dict[str, Any] = {}
+    room = overlay.Room()
     for layer in layers:
         united: dict[str, Any] = {}
         for source in layer:
             mine: list[Draft] = []
             if source.text_has_variables:
-                overlay.substitute(source.value, environ, mine)
+                overlay.substitute(source.value, environ, mine, room)
             findings.extend(place(mine, [source]))
             mine = []
             united = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastgate.config.findings import Draft
@@ -69,24 +70,31 @@ def _has_null(value: dict[str, Any]) -> bool:
     return False
 
 
-def substitute(value: Any, environ: Mapping[str, str], drafts: list[Draft], path: KeyPath = ()) -> Any:
+@dataclass(slots=True)
+class Room:
+    """How many characters variables may add: a large one named often is no way around the bounds of files."""
+
+    left: int = 32 * 1024 * 1024
+
+
+def substitute(value: Any, environ: Mapping[str, str], drafts: list[Draft], room: Room, path: KeyPath = ()) -> Any:
     """Replaces `${NAME}` and `${NAME:-default}` in every value, in place; `$${` is a plain `${`."""
     if isinstance(value, dict):
         for name, item in value.items():
             if "${" in name:
                 drafts.append(Draft((*path, name), "${NAME} is for values, never for a key", "key", found=name))
             if isinstance(item, (str, dict, list)):
-                value[name] = substitute(item, environ, drafts, (*path, name))
+                value[name] = substitute(item, environ, drafts, room, (*path, name))
     elif isinstance(value, list):
         for number, item in enumerate(value):
             if isinstance(item, (str, dict, list)):
-                value[number] = substitute(item, environ, drafts, (*path, number))
+                value[number] = substitute(item, environ, drafts, room, (*path, number))
     elif isinstance(value, str) and "${" in value:
-        return _text(value, environ, drafts, path)
+        return _text(value, environ, drafts, room, path)
     return value
 
 
-def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], path: KeyPath) -> str:
+def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], room: Room, path: KeyPath) -> str:
     failed = False
     names: list[str] = []
 
@@ -102,6 +110,12 @@ def _text(text: str, environ: Mapping[str, str], drafts: list[Draft], path: KeyP
             drafts.append(Draft(path, message, found=match[0], allowed="${NAME}, ${NAME:-default}"))
             return match[0]
         if environ.get(name) or (name in environ and default is None):
+            room.left -= len(environ[name])
+            if room.left < 0:
+                if not failed and room.left + len(environ[name]) >= 0:
+                    drafts.append(Draft(path, "variables make the config larger than 32 MiB", found=name))
+                failed = True
+                return ""
             return environ[name]
         if default is not None:
             return str(default)

@@ -145,6 +145,14 @@ def test_all_files_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert error.startswith("c.yaml: all files together are larger than")
 
 
+def test_what_variables_add_is_bounded() -> None:
+    Path("a.yaml").write_text("".join(f"k{n}: ${{BIG}}\n" for n in range(2000)))
+    with pytest.raises(ConfigError) as caught:
+        config.load("a.yaml", environ={"BIG": "x" * 100_000})
+    said = [finding.message for finding in caught.value.findings if "32 MiB" in finding.message]
+    assert said == ["variables make the config larger than 32 MiB"]
+
+
 LIMITED = """
 import resource, sys
 from fastgate import config
