@@ -33,6 +33,7 @@ test: .venv/deps tools ## run every test, Rust and Python
 
 oldest: .venv/package ## the config, the command line and the hooks with the oldest versions that the metadata allows
 	test -d .venv-oldest || $(PY) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --group test \
 	  $$($(PY) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'])")
 	cd $(CURDIR) && PYTHONPATH=src .venv-oldest/bin/python -m pytest -q -W ignore::DeprecationWarning \
