@@ -9,7 +9,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -92,13 +92,17 @@ class Runtime:
     def start(self) -> None:
         """Loads the config and starts the engine; returns once every listener accepts.
 
-        Raises ConfigError for a config that cannot run and StartError, one sentence, where the system refuses.
+        The supervisor of the process is left to whoever runs the process; see run(). Raises ConfigError for a config
+        that cannot run and StartError, one sentence, where the system refuses.
         """
+        self._start({})
+
+    def _start(self, environ: MutableMapping[str, str]) -> None:
         if self._running is not None:
             raise StartError("the gateway is running already")
         raise_descriptor_limit()
-        self._notifier = Notifier(os.environ)
-        handed = handed_sockets(os.environ)
+        self._notifier = Notifier(environ)
+        handed = handed_sockets(environ)
         large = isinstance(self._load, Recipe) and self._load.bytes() > APART_BYTES
         made, hooks = self._make(apart_too=large, nice=0)
         self._running = Running(made, hooks, handed)
@@ -255,11 +259,12 @@ class Runtime:
         """Starts, calls `ready`, and serves until a signal ends it.
 
         In the main thread, SIGTERM and SIGINT drain (a second one stops at once), SIGHUP reloads and SIGUSR1 opens
-        the files of the logs anew. Raises what start() raises.
+        the files of the logs anew. The supervisor that $NOTIFY_SOCKET, $WATCHDOG_USEC and $LISTEN_FDS speak of is
+        told and obeyed. Raises what start() raises.
         """
         with self._signals():
             try:
-                self.start()
+                self._start(os.environ)
                 self._control = Control(self, self.snapshot.control)
                 self._control.start()
                 if ready is not None:
