@@ -19,22 +19,22 @@ _COMPLETE = "_FASTGATE_COMPLETE"
 
 def run_words(words: Sequence[str]) -> int:
     """Runs the command line; every way it can end becomes an exit code."""
+    if _COMPLETE in os.environ:
+        # A help text that is wrapped would be a candidate a line in fish.
+        os.environ["COLUMNS"] = "1000"
+        return ended(lambda: build()(args=list(words), prog_name="fastgate"))
     if not words:
         run_words(["--help"])
         return USAGE
     first = words[0]
-    completing = _COMPLETE in os.environ
-    if completing:
-        # A help text that is wrapped would be a candidate a line in fish.
-        os.environ["COLUMNS"] = "1000"
-    if not first.startswith("-") and first not in COMMANDS and not completing:
+    if not first.startswith("-") and first not in COMMANDS:
         say(f"fastgate: {unknown_command(first)}")
         return USAGE
-    if first in quick.TABLE and not completing:
+    if first in quick.TABLE:
         options = quick.options(first, words[1:])
         if options is not None:
             return ended(lambda: getattr(doing, first)(**options))
-    only = [first] if first in COMMANDS and not completing else list(COMMANDS)
+    only = [first] if first in COMMANDS else list(COMMANDS)
     return ended(lambda: build(only)(args=list(words), prog_name="fastgate"))
 
 

@@ -15,6 +15,8 @@ from fastgate.runtime import Recipe, Runtime
 from fastgate.runtime.control_path import VARIABLE
 
 DEFAULT_BIND = "0.0.0.0:8000"
+# Why an answer is the gateway's own stands here and not in the answer, which is the same in development and in use.
+DEV_LOG = "{method} {path} {status} {duration} s, route {route}, error {error} {reason}"
 _SHOWN_LISTENERS = 4
 
 
@@ -45,8 +47,24 @@ def run(
         name = _listener_name(names, literal_secrets) if names else "default"
         overrides.append({"listeners": {name: {"bind": bind or DEFAULT_BIND}}})
 
+    if dev:
+        overrides.extend(_readable_log(names, overrides, literal_secrets))
     recipe = Recipe(tuple(names), tuple(overrides), allow_literal_secrets=literal_secrets)
     Runtime(recipe, watch=True if dev else None).run(start_page)
+
+
+def _readable_log(names: Sequence[str], overrides: Sequence[dict[str, Any]], literal_secrets: bool) -> list[Any]:
+    """An access log for people, unless the config has one of its own or this version has none."""
+    from fastgate import config
+    from fastgate.config.models.process import Logs
+
+    extra = Logs.model_fields["access"].json_schema_extra
+    if isinstance(extra, dict) and "x-later" in extra:
+        return []
+    logs = config.load(*names, overrides=overrides, allow_literal_secrets=literal_secrets).config.logs
+    if logs is not None and "access" in logs.model_fields_set:
+        return []
+    return [{"logs": {"access": {"to": "stderr", "format": DEV_LOG}}}]
 
 
 def _listener_name(names: Sequence[str], literal_secrets: bool) -> str:

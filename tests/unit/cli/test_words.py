@@ -345,11 +345,12 @@ _fastgate_completion
 def test_fish_completes(tmp_path: Path) -> None:
     script = """
 _FASTGATE_COMPLETE=source_fish fastgate | source
-complete --do-complete "fastgate re"
-complete --do-complete "fastgate check --f"
+complete --do-complete="fastgate re"
+complete --do-complete="fastgate check --f"
 """
     names = [line.partition("\t")[0] for line in completing("fish", script, tmp_path).splitlines()]
-    assert names == ["reload", "--format", "--full"] or names == ["reload", "--full", "--format"]
+    assert names[0] == "reload"
+    assert sorted(names[1:]) == ["--format", "--full"]
 
 
 def test_what_fish_is_told_is_one_line_a_candidate(tmp_path: Path) -> None:
@@ -367,5 +368,19 @@ def test_what_fish_is_told_is_one_line_a_candidate(tmp_path: Path) -> None:
         timeout=DEADLINE,
         check=False,
     )
+    assert done.returncode == 0
     assert len(done.stdout.splitlines()) >= 5
     assert all(line.startswith("--") for line in done.stdout.splitlines())
+
+
+def test_fish_asks_first_whether_there_is_anything() -> None:
+    for words, code in (("fastgate re", 0), ("fastgate run nothing-like-it", 1)):
+        env = {"_TYPER_COMPLETE_FISH_ACTION": "is-args", "_TYPER_COMPLETE_ARGS": words}
+        done = subprocess.run(
+            [sys.executable, "-m", "fastgate"],
+            env=clean_environment(_FASTGATE_COMPLETE="complete_fish", **env),
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert done.returncode == code
