@@ -33,7 +33,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         absent("there is no release build to pack: `make test` makes it, or set FASTGATE_PROFILE=dev")
     folder = tmp_path_factory.mktemp("packaging")
     clone = folder / "clone"
-    for name in tracked():
+    known = tracked()
+    for name in known:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, clone / name, follow_symlinks=False)
     shim = folder / "cargo"
@@ -56,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         first, second = both.map(wheel, (clone, unpacked), ("wheel", "from-sdist"))
     with zipfile.ZipFile(first) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
-    return Built(folder, clone, sdist, unpacked, first, second, names)
+    return Built(folder, clone, sdist, unpacked, first, second, known, names)
 
 
 @pytest.fixture(scope="session", params=["newest", "oldest"])

@@ -53,7 +53,10 @@ class Built:
     wheel: Path
     """Built from the clone."""
     from_sdist: Path
+    tracked: list[str] = field(default_factory=list)
+    """The names of the clone's files."""
     names: list[str] = field(default_factory=list)
+    """The names of the wheel's files."""
 
     def read(self, name: str) -> bytes:
         """A file of the wheel; `*` stands for the folder of its metadata."""

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from shipped import PROFILE, ROOT, Built, absent, run, tracked
+from shipped import PROFILE, ROOT, Built, absent, run
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -35,7 +35,7 @@ def needed(name: str) -> bool:
 
 
 def test_the_sdist_holds_what_a_build_needs_byte_by_byte(built: Built) -> None:
-    names = [name for name in tracked() if needed(name)]
+    names = [name for name in built.tracked if needed(name)]
     assert len(names) > 150
     missing = [name for name in names if not (built.unpacked / name).exists()]
     assert not missing
@@ -45,7 +45,7 @@ def test_the_sdist_holds_what_a_build_needs_byte_by_byte(built: Built) -> None:
 
 def test_the_sdist_holds_nothing_built_and_no_tests(built: Built) -> None:
     inside = {path.relative_to(built.unpacked).as_posix() for path in built.unpacked.rglob("*") if path.is_file()}
-    known = {name for name in tracked() if needed(name)}
+    known = {name for name in built.tracked if needed(name)}
     own = {"PKG-INFO", "setup.cfg"}
     # `build/` and the .c file come from building the wheel here, after the sdist was unpacked.
     extra = {n for n in inside - known - own if not n.startswith(("build/", "src/fastgate.egg-info/"))}
@@ -66,7 +66,7 @@ def test_a_wheel_from_the_sdist_is_the_same(built: Built) -> None:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
-    sources = {n.removeprefix("src/") for n in tracked() if n.startswith("src/fastgate/")}
+    sources = {n.removeprefix("src/") for n in built.tracked if n.startswith("src/fastgate/")}
     wanted = {n for n in sources if not n.endswith((".pyx", ".pxd", ".pxi")) and not n.endswith("README.md")}
     assert {"fastgate/py.typed", "fastgate/_core.pyi", "fastgate/_engine.pyi", "fastgate/testing.py"} <= wanted
     inside = {name for name in built.names if not name.startswith(built.metadata)}
