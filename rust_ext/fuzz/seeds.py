@@ -109,6 +109,11 @@ ROUTES = [
     "P /x\nL /login?next={path}\nL /v2{rest}?from=v1&{query}\nL https://www.{host}/x{rest}\nL https://new.example{rest}\nL /ï#top\n? GET h.example /x/a+b%2Bc?q=%20\n? GET [::1]:1 /x",
     "T /{a}/{a}\nT /z/{a:path}/b\n? GET h /x/y\n? GET h /z/y/b",
     "T /{a}\nT /{a}/\nT /x/{a:path}\nT /\n? GET h /\n? GET h /a\n? GET h /a/\n? GET h /x/\n? GET h /x",
+    ("P /a ~q=1\nP /a ~q\nP /a !q\nP /a ~q=x+y ~r\nP /a ~q= !r\n? GET h /a?q=1\n? GET h /a?q=2&q=1\n? GET h /a?q\n? GET h /a\n? GET h /a?Q=1\n"
+    "? GET h /a?%71=%31\n? GET h /a?q=x%2By&r\n? GET h /a?q=x%20y&r=\n? GET h /a?&&q==1&\n? GET h /a?q=%zz%4&r\n? GET h /a?q=1#x"),
+    ("N &10.0.0.0/8\nN &::ffff:10.1.0.0/112 ^1\nP /a &2001:db8::/32 &192.0.2.7/32\nP /a &::/0\nP /a &0.0.0.0/0 ^-1\nP /a &10.0.0.0/33\n"
+    "? GET h /a x 10.1.2.3\n? GET h /a x ::ffff:10.1.2.3\n? GET h /a x 10.9.9.9\n? GET h /a x 2001:db8::1\n? GET h /a x ::1\n? GET h /a x 192.0.2.7\n? GET h /a x\n? GET h /b x 11.0.0.1"),
+    "P /a ~k=v &127.0.0.0/8 =x-a +GET\nP /a ~k +POST\n? GET h /a?k=v x-a 127.0.0.1\n? GET h /a?k=v x-a 128.0.0.1\n? PUT h /a?k=v x-a 127.0.0.1\n? POST h /a?k x-a",
 ]  # fmt: skip
 
 EDITS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,50 @@ def test_unix_listener_and_target(tmp_path: Path) -> None:
             assert client.exchange(get(b"/unix")).body == b"GET /unix 0"
         origin.check()
         assert not (tmp_path / "gate.sock").exists(), "the socket file goes with the gateway"
+
+
+def test_a_response_without_a_date_gets_one(origin: Origin) -> None:
+    """RFC 9110 §6.6.1: whoever forwards a response without Date adds it; one that is there stays."""
+    with Gateway(snapshot(origin.url)) as gateway, gateway.client() as client:
+        origin.script = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        dates = client.exchange(get(b"/")).get_all("date")
+        assert len(dates) == 1
+        assert re.fullmatch(rb"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", dates[0])
+        origin.script = answers(b"HTTP/1.1 200 OK\r\nDate: theirs\r\nContent-Length: 2\r\n\r\nok")
+        assert client.exchange(get(b"/")).get_all("date") == [b"theirs"]
+
+
+def test_trace_is_405_with_allow(origin: Origin) -> None:
+    """RFC 9110 §15.5.6."""
+    with Gateway(snapshot(origin.url)) as gateway, gateway.client() as client:
+        answer = client.exchange(request(b"TRACE", b"/"))
+        assert answer.status == 405
+        allowed = (answer.get("allow") or b"").split(b", ")
+        assert b"GET" in allowed
+        assert b"TRACE" not in allowed
+
+
+def test_forwarded_of_a_trusted_peer_names_the_client(origin: Origin) -> None:
+    """RFC 7239: routes see the client it names; what is not valid, or comes beside X-Forwarded-For, names nobody."""
+    routes = [
+        route("inside", respond(200, "inside"), match(prefix="/", client_ip=["192.0.2.0/24"])),
+        route("outside", respond(200, "outside"), match(prefix="/")),
+    ]
+    listeners = [listener(trusted_proxies=["127.0.0.0/8"])]
+    with Gateway(snapshot(routes=routes, listeners=listeners)) as gateway, gateway.client() as client:
+        for lines, body in [
+            ([b"Forwarded: for=192.0.2.60;proto=https"], b"inside"),
+            ([b'Forwarded: for="192.0.2.60:80", for=127.0.0.9'], b"inside"),
+            ([b"Forwarded: for=192.0.2.60; proto=https"], b"outside"),
+            ([b"Forwarded: for=192.0.2.60, for=unknown"], b"outside"),
+            ([b"Forwarded: for=192.0.2.60", b"X-Forwarded-For: 198.51.100.1"], b"outside"),
+        ]:
+            assert client.exchange(get(b"/", *lines)).body == body, lines
+
+
+def test_only_what_was_sent_is_counted_as_forwarded(origin: Origin) -> None:
+    origin.script = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    with Gateway(snapshot(origin.url)) as gateway, gateway.client() as client:
+        assert client.exchange(get(b"/")).body == b"ok"
+        assert gateway.stats()["forwarded"] == 1
+        assert gateway.stats()["retried"] == 0

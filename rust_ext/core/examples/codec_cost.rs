@@ -88,6 +88,7 @@ fn main() {
                 keep_alive: true,
                 request_id: &id,
                 upgrade: None,
+                date: b"",
                 edits: &edits,
             };
             write_response_head(&mut out, &response, answer, &incoming);

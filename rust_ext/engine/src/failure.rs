@@ -85,5 +85,8 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
         tally: None,
         unread: Unread::Unknown,
     };
-    answer::give(conn, to, What { status, detail, fields: &[], content: Content::Problem }).await
+    // TRACE is served nowhere; what is, depends on a route that was not looked for (RFC 9110 §15.5.6).
+    let allow: &[(&str, &[u8])] = &[("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")];
+    let fields = if status == 405 { allow } else { &[] };
+    answer::give(conn, to, What { status, detail, fields, content: Content::Problem }).await
 }

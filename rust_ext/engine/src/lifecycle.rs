@@ -149,7 +149,6 @@ fn exchange(
         let replayable = up.reused && reader.is_done() && facts.method.is_idempotent() && facts.upgrade.is_none();
         let mut replay = Vec::new();
         let mut exchange = Exchange::new(facts, conn, up, reader);
-        worker.metrics().forwarded.add(1);
         let started = {
             let mut scratch = worker.scratch.borrow_mut();
             write_head(&mut scratch, head, about, facts, sending);
@@ -172,11 +171,11 @@ fn exchange(
         {
             // A pooled connection had been closed by its upstream: nothing of an answer was seen, so the request was
             // not served, and one that is idempotent and has no body may be sent once more (RFC 9110 §9.2.2).
-            worker.metrics().retried.add(1);
+            let again = exchange.is_sent();
             drop(exchange);
             let up = Box::pin(open(worker, pool, max_per_target, facts.proxy.connect_ms, true)).await?;
             exchange = Exchange::new(facts, conn, up, Reader::Done);
-            let started = exchange.replay(&mut worker.scratch.borrow_mut(), &replay);
+            let started = exchange.replay(&mut worker.scratch.borrow_mut(), &replay, again);
             ended = match started {
                 Ok(()) => poll_fn(|cx| exchange.poll(cx)).await,
                 Err(fault) => Err(fault),

@@ -5,8 +5,11 @@
 //! | `K` | the listener keeps `%2F` |
 //! | `P prefix …`, `T template …`, `R regex …`, `N …` | a route by its path, or without one |
 //! | `… @host +METHOD ^priority =header` | more of the same match: hosts, methods, a header that is there |
+//! | `… ~name=value ~name !name &network` | query parameters of a value, there, not there; client addresses |
 //! | `S prefix`, `X prefix`, `W template`, `L template` | strip, replace, rewrite or redirect by the route before |
-//! | `? METHOD host target field` | a look-up; `field` is a header that the request has |
+//! | `? METHOD host target field client` | a look-up; `field` is a header that the request has |
+
+use std::net::IpAddr;
 
 use fastgate_core::snapshot::{EncodedSlash, Listener, Match, PathMatch, Redirect, Rewrite, Route, ValueMatch};
 use serde_json::json;
@@ -36,6 +39,7 @@ pub struct Ask {
     pub host: String,
     pub target: String,
     pub field: String,
+    pub client: Option<IpAddr>,
 }
 
 /// Reads the lines; those that are none are skipped.
@@ -108,6 +112,21 @@ fn route(number: usize, kind: &str, rest: &str) -> Route {
             (Some('='), name) => {
                 one.headers.insert(name.into(), ValueMatch::Present(true));
             }
+            (Some('~'), text) => {
+                let (name, value) = match text.split_once('=') {
+                    Some((name, value)) => (name, ValueMatch::Exact(value.into())),
+                    None => (text, ValueMatch::Present(true)),
+                };
+                one.query.insert(name.into(), value);
+            }
+            (Some('!'), name) => {
+                one.query.insert(name.into(), ValueMatch::Present(false));
+            }
+            (Some('&'), network) => {
+                if let Ok(network) = network.parse() {
+                    one.client_ip.push(network);
+                }
+            }
             _ => {}
         }
     }
@@ -118,5 +137,5 @@ fn route(number: usize, kind: &str, rest: &str) -> Route {
 fn ask(rest: &str) -> Ask {
     let mut parts = rest.split(' ').map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
-    Ask { method: next(), host: next(), target: next(), field: next() }
+    Ask { method: next(), host: next(), target: next(), field: next(), client: next().parse().ok() }
 }

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use fastgate_core::snapshot::{EncodedSlash, Match, PathMatch, Route};
+use fastgate_core::snapshot::{EncodedSlash, Match, PathMatch, Route, ValueMatch};
 use regex::bytes::Regex;
 
 use crate::path_model;
@@ -12,8 +13,10 @@ use crate::path_model;
 pub struct Asked<'a> {
     pub host: &'a [u8],
     pub path: &'a [u8],
+    pub query: &'a [u8],
     pub method: &'a str,
     pub field: &'a str,
+    pub client: Option<IpAddr>,
 }
 
 /// A candidate that accepts everything but perhaps the method.
@@ -36,7 +39,11 @@ pub fn scan(routes: &[Route], ask: &Asked<'_>) -> Vec<Accepted> {
     let mut accepted = Vec::new();
     for (number, route) in routes.iter().enumerate() {
         let one = &route.matches[0];
-        if !path_fits(one.path.as_ref(), ask.path) || !one.headers.keys().all(|name| name == ask.field) {
+        if !path_fits(one.path.as_ref(), ask.path)
+            || !one.headers.keys().all(|name| name == ask.field)
+            || !query_fits(one, ask.query)
+            || !client_fits(one, ask.client)
+        {
             continue;
         }
         let hosts: Vec<(u8, Reverse<usize>)> = if one.hosts.is_empty() {
@@ -50,6 +57,64 @@ pub fn scan(routes: &[Route], ask: &Asked<'_>) -> Vec<Accepted> {
         }
     }
     accepted
+}
+
+/// Every parameter asked for: some value of it fits, or it is there, or it is not.
+fn query_fits(one: &Match, query: &[u8]) -> bool {
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> = query
+        .split(|b| *b == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let mut parts = pair.splitn(2, |b| *b == b'=');
+            (form(parts.next().unwrap_or_default()), form(parts.next().unwrap_or_default()))
+        })
+        .collect();
+    one.query.iter().all(|(name, wanted)| {
+        let mut values = pairs.iter().filter(|(key, _)| key == name.as_bytes()).map(|(_, value)| value);
+        match wanted {
+            ValueMatch::Exact(text) => values.any(|value| value == text.as_bytes()),
+            ValueMatch::Present(there) => values.next().is_some() == *there,
+            ValueMatch::Regex(text) => values.any(|value| expression(text).is_match(value)),
+        }
+    })
+}
+
+/// A form's text decoded: `+` is a space, `%` without two digits itself.
+fn form(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|b| char::from(*b).to_digit(16));
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let byte = match (text[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                at += 2;
+                (high * 16 + low) as u8
+            }
+            (b'+', ..) => b' ',
+            (other, ..) => other,
+        };
+        out.push(byte);
+        at += 1;
+    }
+    out
+}
+
+/// Compared as IPv6 bits, IPv4 within `::ffff:0:0/96`; a shorter IPv6 network holds no IPv4 address.
+fn client_fits(one: &Match, client: Option<IpAddr>) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    let mapped = |bits: u128| bits >> 32 == 0xffff;
+    one.client_ip.is_empty()
+        || client.is_some_and(|client| {
+            one.client_ip.iter().any(|net| {
+                let prefix = u32::from(net.prefix_len()) + if net.addr().is_ipv4() { 96 } else { 0 };
+                let (a, b) = (bits(client), bits(net.addr()));
+                let same = prefix == 0 || (a ^ b) >> (128 - prefix) == 0;
+                same && (prefix >= 96 || !mapped(a))
+            })
+        })
 }
 
 fn methods(one: &Match) -> Option<BTreeSet<String>> {

@@ -106,7 +106,7 @@ fn look_up(table: &RouteTable, input: &Input, ask: &Ask, changes: &[(usize, Comp
         path,
         method: request.method_bytes(&bytes),
         query: request.query(&bytes),
-        client: None,
+        client: ask.client,
         fields: &One(&ask.field),
     };
     let mut captures = Captures::new();
@@ -114,7 +114,8 @@ fn look_up(table: &RouteTable, input: &Input, ask: &Ask, changes: &[(usize, Comp
     if request.is_asterisk() {
         return;
     }
-    let asked = Asked { host: lookup.host, path, method: &ask.method, field: &ask.field };
+    let query = lookup.query.unwrap_or_default();
+    let asked = Asked { host: lookup.host, path, query, method: &ask.method, field: &ask.field, client: ask.client };
     let accepted = route_model::scan(&input.routes, &asked);
     match found {
         Found::Route(route, number) => {

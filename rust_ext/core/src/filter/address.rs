@@ -1,5 +1,7 @@
 //! Who the client is, and what its request is called.
 
+mod forwarded;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::http1::{FieldKind, Request, RequestRules, write};
@@ -9,11 +11,12 @@ use crate::http1::{FieldKind, Request, RequestRules, write};
 pub struct Client {
     /// The address policies, routes and logs use; `None` on a Unix socket without a believed header.
     pub ip: Option<IpAddr>,
-    /// The peer is a trusted proxy: its `X-Forwarded-*` are believed and passed on.
+    /// The peer is a trusted proxy: its `Forwarded` and `X-Forwarded-*` are believed and passed on.
     pub trusted: bool,
 }
 
-/// Resolves the client: the peer, or, where that is trusted, the rightmost address of `X-Forwarded-For` that is not.
+/// Resolves the client: the peer, or, where that is trusted, the rightmost address of `X-Forwarded-For` that is not; of
+/// `Forwarded` (RFC 7239) where there is no `X-Forwarded-For`.
 ///
 /// The list is read from the right over all its lines; what is not an address ends the reading, and the last trusted
 /// hop stands for the client then.
@@ -26,13 +29,19 @@ pub fn client_address(req: &Request, bytes: &[u8], peer: Option<IpAddr>, rules: 
         return Client { ip: peer, trusted: false };
     }
     let mut client = peer;
-    let lines = req.fields().iter().rev().filter(|field| field.kind == FieldKind::XForwardedFor);
-    for member in lines.flat_map(|field| field.value.of(bytes).rsplit(|&b| b == b',')) {
-        let Some(ip) = hop(member) else { break };
-        client = Some(ip);
-        if !rules.trusts(client) {
-            break;
-        }
+    // Whether the next hop to the left counts.
+    let mut take = |ip: Option<IpAddr>| {
+        client = ip.or(client);
+        ip.is_some() && rules.trusts(ip)
+    };
+    let lines = |kind| req.fields().iter().rev().filter(move |field| field.kind == kind);
+    if lines(FieldKind::XForwardedFor).next().is_some() {
+        let mut members =
+            lines(FieldKind::XForwardedFor).flat_map(|field| field.value.of(bytes).rsplit(|&b| b == b','));
+        while members.next().is_some_and(|member| take(hop(member))) {}
+    } else {
+        let mut elements = lines(FieldKind::Forwarded).map(|field| field.value.of(bytes));
+        while elements.next().is_some_and(|value| forwarded::read(value, &mut take)) {}
     }
     Client { ip: client, trusted: true }
 }

@@ -17,6 +17,8 @@ pub struct Incoming<'a> {
     pub request_id: &'a [u8],
     /// The protocol switched to: 101 only.
     pub upgrade: Option<&'a [u8]>,
+    /// The value of `Date` for a response that came without (RFC 9110 §6.6.1); empty for none.
+    pub date: &'a [u8],
     /// The route's changes.
     pub edits: &'a CompiledEdits,
 }
@@ -29,7 +31,7 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
         ResponseFraming::None => res.announced_length(),
         ResponseFraming::Chunked | ResponseFraming::UntilClose => None,
     };
-    let mut said_length = false;
+    let (mut said_length, mut dated) = (false, i.date.is_empty());
     let free = edits.is_empty();
     let mut run = begin(out, res, bytes);
     for field in res.fields() {
@@ -50,9 +52,13 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
                 _ => {}
             }
         }
+        dated |= field.kind == FieldKind::Date;
         run.take(out, bytes, field);
     }
     run.flush(out, bytes);
+    if !dated && (free || !edits.replace(b"date")) {
+        line(out, b"Date", i.date);
+    }
     if !said_length && let Some(length) = length {
         out.extend_from_slice(b"Content-Length: ");
         write::decimal(out, length);

@@ -134,6 +134,46 @@ fn h2_client_address() {
     ] {
         assert_eq!(client(&nets, Some(peer), lines), (ip.to_owned(), trusted), "{peer} {lines}");
     }
+    for (value, ip) in [
+        ("for=1.1.1.1", "1.1.1.1"),
+        ("For=\"1.1.1.1:443\";proto=https;by=10.0.0.2;host=\"a,b\"", "1.1.1.1"),
+        ("for=6.6.6.6, for=1.1.1.1 , for=10.0.0.2", "1.1.1.1"),
+        ("for=6.6.6.6\r\nForwarded: for=1.1.1.1,,for=10.0.0.2", "1.1.1.1"),
+        ("for=\"[2001:db9::1]:_port\"", "2001:db9::1"),
+        ("for=\"[::ffff:1.1.1.1]\"", "1.1.1.1"),
+        ("proto=http;for=1.1.1.1;", "1.1.1.1"),
+        (";for=1.1.1.1", "1.1.1.1"),
+        ("for=10.0.0.3, for=10.0.0.2", "10.0.0.3"),
+        // What is no address ends the reading: the last trusted hop stands for the client.
+        ("for=1.1.1.1, for=unknown, for=10.0.0.2", "10.0.0.2"),
+        ("for=1.1.1.1, for=_hidden, for=10.0.0.2", "10.0.0.2"),
+        ("for=1.1.1.1, proto=http", "10.0.0.1"),
+        // So does a line that is not valid, whatever else stands in it.
+        ("for=1.1.1.1\r\nForwarded: for=1.1.1.1; proto=http", "10.0.0.1"),
+        ("for = 1.1.1.1", "10.0.0.1"),
+        ("for=1.1.1.1:443", "10.0.0.1"),
+        ("for=[2001:db9::1]", "10.0.0.1"),
+        ("for=\"2001:db9::1\"", "10.0.0.1"),
+        ("for=\"1.1.1.1", "10.0.0.1"),
+        ("for=\"1.1.1.1\"x", "10.0.0.1"),
+        ("for=\"1.1\\.1.1\"", "10.0.0.1"),
+        ("for=1.1.1.1;for=6.6.6.6", "10.0.0.1"),
+        ("for=\"1.1.1.1:99999\"", "10.0.0.1"),
+        ("for=\"1.1.1.1:+1\"", "10.0.0.1"),
+        ("for=\"1.1.1.1:_\"", "10.0.0.1"),
+        ("for=", "10.0.0.1"),
+        ("1.1.1.1", "10.0.0.1"),
+        ("by=10.0.0.2, x", "10.0.0.1"),
+    ] {
+        let lines = format!("Forwarded: {value}\r\n");
+        assert_eq!(client(&nets, Some("10.0.0.1"), &lines), (ip.to_owned(), true), "{value}");
+        assert_eq!(client(&nets, Some("9.9.9.9"), &lines), ("9.9.9.9".into(), false), "{value}");
+        // X-Forwarded-For, where there is one, is what counts.
+        let both = format!("{lines}X-Forwarded-For: 5.5.5.5\r\n");
+        assert_eq!(client(&nets, Some("10.0.0.1"), &both), ("5.5.5.5".into(), true), "{value}");
+    }
+    let long = format!("Forwarded: {}\r\n", vec!["for=10.0.0.9"; 33].join(","));
+    assert_eq!(client(&nets, Some("10.0.0.1"), &long), ("10.0.0.1".into(), true));
     assert_eq!(client(&[], None, "X-Forwarded-For: 1.1.1.1\r\n"), (String::new(), false));
     assert_eq!(client(&nets, None, "X-Forwarded-For: 1.1.1.1\r\n"), ("1.1.1.1".into(), true));
 }
@@ -241,12 +281,51 @@ fn answered(head: &str, method: Method, change: impl FnOnce(&mut Incoming<'_>)) 
         keep_alive: true,
         request_id: b"id-1",
         upgrade: None,
+        date: b"",
         edits: &CompiledEdits::default(),
     };
     change(&mut incoming);
     let mut out = Vec::new();
     write_response_head(&mut out, &response, head.as_bytes(), &incoming);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[test]
+fn a_response_without_a_date_gets_one() {
+    let with = |head: &str| answered(head, Method::Get, |i| i.date = b"now");
+    assert_eq!(
+        with("HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n"),
+        "HTTP/1.1 204 No Content\r\nX: 1\r\nDate: now\r\nX-Request-Id: id-1\r\n\r\n"
+    );
+    assert!(!with("HTTP/1.1 204 No Content\r\ndate: then\r\n\r\n").contains("now"));
+    // One that is not passed on is none.
+    assert!(with("HTTP/1.1 204 No Content\r\nConnection: date\r\ndate: then\r\n\r\n").contains("Date: now"));
+    let edits = |set: &[(&str, &str)], remove: &[&str]| {
+        CompiledEdits::new(&HeaderEdits {
+            set: set.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+            remove: remove.iter().map(|n| (*n).into()).collect(),
+            ..HeaderEdits::default()
+        })
+        .unwrap()
+    };
+    for edits in [edits(&[("Date", "set")], &[]), edits(&[], &["date"])] {
+        let head = "HTTP/1.1 204 No Content\r\nDate: then\r\n\r\n";
+        let mut response = Response::new();
+        assert!(response.parse(head.as_bytes(), Method::Get).is_ok());
+        let mut out = Vec::new();
+        let incoming = Incoming {
+            version: Version::Http11,
+            framing: response.framing(),
+            keep_alive: true,
+            request_id: b"id-1",
+            upgrade: None,
+            date: b"now",
+            edits: &edits,
+        };
+        write_response_head(&mut out, &response, head.as_bytes(), &incoming);
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.contains("now") && !text.contains("then"), "{text}");
+    }
 }
 
 #[test]

@@ -114,6 +114,15 @@ pub(crate) struct Exchange<'a> {
     progress_at: Tick,
     sent_at: Tick,
     wheel: Option<Timer>,
+    /// How its first byte upstream is counted; `None` once that is out.
+    uncounted: Option<Attempt>,
+}
+
+/// Which sending of a request it is.
+#[derive(Debug, Clone, Copy)]
+enum Attempt {
+    First,
+    Again,
 }
 
 impl<'a> Exchange<'a> {
@@ -146,6 +155,7 @@ impl<'a> Exchange<'a> {
             progress_at: now,
             sent_at: now,
             wheel: None,
+            uncounted: Some(Attempt::First),
         }
     }
 
@@ -156,8 +166,16 @@ impl<'a> Exchange<'a> {
         self.forward_request(out, ranges, input)
     }
 
-    /// Sends a head without a body once more.
-    pub(crate) fn replay(&mut self, scratch: &mut Scratch, head: &[u8]) -> Result<(), Fault> {
+    /// Whether a byte of the request went upstream.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.uncounted.is_none()
+    }
+
+    /// Sends a head without a body once more; `again`: a byte of it was sent before.
+    pub(crate) fn replay(&mut self, scratch: &mut Scratch, head: &[u8], again: bool) -> Result<(), Fault> {
+        if again {
+            self.uncounted = Some(Attempt::Again);
+        }
         scratch.out.extend_from_slice(head);
         self.forward_request(&mut scratch.out, &mut scratch.ranges, &[])
     }
@@ -223,6 +241,19 @@ impl<'a> Exchange<'a> {
         Outcome::Done { keep_alive: self.keep_alive, clean: sent && self.up_keep_alive && !self.extra }
     }
 
+    /// Bytes of the request are out: counted once, with the first.
+    fn count_sent(&mut self, bytes: usize) {
+        if bytes > 0
+            && let Some(attempt) = self.uncounted.take()
+        {
+            let metrics = self.facts.worker.metrics();
+            match attempt {
+                Attempt::First => metrics.forwarded.add(1),
+                Attempt::Again => metrics.retried.add(1),
+            }
+        }
+    }
+
     fn progressed(&mut self) {
         self.progress_at = self.conn.deadline.now();
         if let Some(wheel) = &mut self.wheel
@@ -242,6 +273,7 @@ impl<'a> Exchange<'a> {
                 Poll::Ready(Ok(())) => match body::flush(self.up.stream(), &mut self.to_upstream) {
                     Ok(n) => {
                         moved = true;
+                        self.count_sent(n);
                         if n > 0 {
                             self.progressed();
                         }
@@ -314,9 +346,12 @@ impl<'a> Exchange<'a> {
             trailers: before.trailers(),
             reserved: Some(self.facts.reserved),
         };
-        if body::send(self.up.stream(), out, &content, &mut self.to_upstream).is_err() {
-            out.clear();
-            self.upstream_broke();
+        match body::send(self.up.stream(), out, &content, &mut self.to_upstream) {
+            Ok(n) => self.count_sent(n),
+            Err(_) => {
+                out.clear();
+                self.upstream_broke();
+            }
         }
         self.progressed();
         if self.to_upstream.is_empty() {

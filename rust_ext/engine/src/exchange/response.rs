@@ -243,12 +243,14 @@ impl Exchange<'_> {
         framing: ResponseFraming,
         upgrade: Option<&[u8]>,
     ) {
+        let date = self.facts.worker.date.borrow();
         let incoming = Incoming {
             version: self.facts.version,
             framing,
             keep_alive: self.keep_alive,
             request_id: self.facts.request_id.as_bytes(),
             upgrade,
+            date: &*date,
             edits: &self.facts.route.response_edits,
         };
         filter::write_response_head(out, response, input, &incoming);

@@ -29,6 +29,7 @@ pub fn check(knobs: u8, changes: &Changes, bytes: &[u8]) {
         keep_alive: !knobs::bit(knobs, 1) && framing != ResponseFraming::UntilClose,
         request_id: b"id-1",
         upgrade: if response.status() == 101 { response.upgrade(bytes) } else { None },
+        date: b"",
         edits: &changes.route,
     };
     let mut out = b"before".to_vec();
