@@ -242,7 +242,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Bytes of the request are out: counted once, with the first.
-    fn count_sent(&mut self, bytes: usize) {
+    fn count_request(&mut self, bytes: usize) {
         if bytes > 0
             && let Some(attempt) = self.uncounted.take()
         {
@@ -273,7 +273,7 @@ impl<'a> Exchange<'a> {
                 Poll::Ready(Ok(())) => match body::flush(self.up.stream(), &mut self.to_upstream) {
                     Ok(n) => {
                         moved = true;
-                        self.count_sent(n);
+                        self.count_request(n);
                         if n > 0 {
                             self.progressed();
                         }
@@ -347,7 +347,7 @@ impl<'a> Exchange<'a> {
             reserved: Some(self.facts.reserved),
         };
         match body::send(self.up.stream(), out, &content, &mut self.to_upstream) {
-            Ok(n) => self.count_sent(n),
+            Ok(n) => self.count_request(n),
             Err(_) => {
                 out.clear();
                 self.upstream_broke();
