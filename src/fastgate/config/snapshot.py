@@ -55,6 +55,8 @@ class Snapshot:
                 return self._route(self.routes[number], rest)
             if parts[0] == "services" and number < len(self.services):
                 return _service_path(self.services[number], rest)
+            if parts[0] == "internal" and number < len(internal := _internal(self.loaded.config)):
+                return (internal[number]["name"], *_numbers(rest))
             if parts[0] == "listeners" and number < len(self.listeners):
                 return ("listeners", self.listeners[number], *_numbers(rest))
         return _numbers([part.removesuffix("_ms") for part in parts])
@@ -178,6 +180,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         "listeners": [_listener(name, one) for name, one in listeners.items()],
         "services": services,
         "reserved_headers": [],
+        "internal": _internal(config),
     }
     data = b'%s,"routes":[%s]}' % (_json(snapshot)[:-1], b",".join(routes))
     return Snapshot(data, loaded, list(listeners), service_paths, names)
@@ -203,6 +206,20 @@ def compile_routes(config: Config, routes: Mapping[str, Route]) -> Iterator[Comp
             continue
         inline = None if route.to is None else _inline(action["service"], route.to)
         yield Compiled(name, _json(_route(name, route, config, action, serving))[:-1], inline)
+
+
+INTERNAL = {"admin": "127.0.0.1:8002", "metrics": "127.0.0.1:8003"}
+
+
+def _internal(config: Config) -> list[Plain]:
+    """Where the engine says how it is: a bind that was written must be had, a default one may give way."""
+    found: list[Plain] = []
+    for name, default in INTERNAL.items():
+        one: Any = getattr(config, name)
+        if one is not False:
+            written = one is not None and "bind" in one.model_fields_set
+            found.append({"name": name, "bind": one.bind if written else default, "written": written, "serves": name})
+    return found
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -323,6 +340,7 @@ def _route(name: str, route: Route, config: Config, action: Plain, listeners: li
         "request_headers": _edits(_policy(config, route, "request_headers")),
         "response_headers": _edits(_policy(config, route, "response_headers")),
         "held_bytes": HELD_BYTES if route.max_held_body is None else route.max_held_body,
+        **({"histogram": True} if route.histogram else {}),
     }
 
 

@@ -70,6 +70,10 @@ class Running:
         """Every listener's name and the address it is bound to."""
         return dict(self._engine.addresses())
 
+    def internal_addresses(self) -> dict[str, str]:
+        """Where the admin and the metrics listener listen, by name."""
+        return dict(self._engine.internal_addresses())
+
     def apply(self, snapshot: Runnable, hooks: Hooks | None = None) -> None:
         """Swaps config and hooks; on any error the old ones stay. Raises as the constructor."""
         with self._lock:

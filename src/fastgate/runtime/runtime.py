@@ -217,7 +217,7 @@ class Runtime:
                 "generation": self._generation,
                 "last_reload": self._last_reload,
             },
-            "listeners": running.addresses(),
+            "listeners": {**running.internal_addresses(), **running.addresses()},
             "workers": self.workers,
             "stats": stats,
             "health": running.health(),

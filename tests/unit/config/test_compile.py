@@ -47,7 +47,7 @@ def told(value: Any, default: Any) -> Any:
     plain: dict[str, Any] = {}
     for name, item in value.items():
         usual = default.get(name) if isinstance(default, dict) else None
-        if name in DEFAULTS and isinstance(item, list) and item and isinstance(item[0], dict):
+        if name != "internal" and name in DEFAULTS and isinstance(item, list) and item and isinstance(item[0], dict):
             plain[name] = [told(one, DEFAULTS[name]) for one in item]
         elif name in NAMES or item != usual:
             plain[name] = told(item, usual)

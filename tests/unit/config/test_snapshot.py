@@ -56,6 +56,10 @@ def test_defaults() -> None:
         "services": [],
         "routes": [],
         "reserved_headers": [],
+        "internal": [
+            {"name": "admin", "bind": "127.0.0.1:8002", "written": False, "serves": "admin"},
+            {"name": "metrics", "bind": "127.0.0.1:8003", "written": False, "serves": "metrics"},
+        ],
     }
 
 
@@ -273,3 +277,10 @@ def test_routes_of_equal_match_name_both_lines(tmp_path: Path) -> None:
     assert "first" in said
     assert "second" in said
     assert "line 2" in said or "line 6" in said
+
+
+def test_internal_listeners_are_written_or_default_or_off() -> None:
+    snapshot = compiled({"admin": {"bind": "127.0.0.1:9102"}, "metrics": False})
+    assert snapshot["internal"] == [{"name": "admin", "bind": "127.0.0.1:9102", "written": True, "serves": "admin"}]
+    route = {"match": {"prefix": "/"}, "respond": {"status": 204}, "histogram": True}
+    assert compiled({"routes": {"app": route}})["routes"][0]["histogram"] is True

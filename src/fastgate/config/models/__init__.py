@@ -55,10 +55,10 @@ class Config(Model):
         "The control socket, over which the command line talks to a running gateway."
     )
     admin: OrOff[Annotated[Any, Rare("process", "Admin")]] | None = field(
-        "The admin listener; false opens none.", later="plain", unset="127.0.0.1:8002, or the next free port"
+        "The admin listener; false opens none.", unset="127.0.0.1:8002, or the next free port"
     )
     metrics: OrOff[Annotated[Any, Rare("process", "Metrics")]] | None = field(
-        "The metrics listener; false opens none.", later="plain", unset="127.0.0.1:8003, or the next free port"
+        "The metrics listener; false opens none.", unset="127.0.0.1:8003, or the next free port"
     )
     store: Annotated[Any, Rare("process", "Store")] | None = field(
         "State shared between processes.", later="plain", unset="state stays in this process"

@@ -55,7 +55,7 @@ class Admin(Model):
     """The admin listener."""
 
     bind: Bind = field("Its address.", "127.0.0.1:8002")
-    auth: Any = field("Who may use it.")
+    auth: Any = field("Who may use it.", later="plain")
 
 
 class Metrics(Model):
