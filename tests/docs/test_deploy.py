@@ -15,7 +15,9 @@ import pytest
 from manifests import dockerfile_faults, manifest_faults
 from pages import ROOT, every_page, read
 
+from fastgate import config
 from fastgate.primitives import load_yaml
+from fastgate.runtime import validate
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -87,6 +89,22 @@ def texts() -> dict[str, str]:
         "deploy/fastgate.yaml": (DEPLOY / "fastgate.yaml").read_text(encoding="utf-8"),
         "the ConfigMap": inner["data"]["fastgate.yaml"],
     }
+
+
+@pytest.mark.parametrize("name", texts())
+def test_their_configs_load_and_end_within_the_grace_given(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "fastgate.yaml"
+    file.write_text(texts()[name], encoding="utf-8")
+    loaded = config.load(file)
+    assert not loaded.warnings
+    validate(config.compile(loaded))
+    shutdown = loaded.config.shutdown
+    needed = (shutdown.notice + shutdown.limit) / 1000
+    grace = re.search(r"terminationGracePeriodSeconds: (\d+)", MANIFESTS)
+    stop = re.search(r"^TimeoutStopSec=(\d+)s$", UNIT, re.MULTILINE)
+    assert grace is not None
+    assert stop is not None
+    assert min(int(grace[1]), int(stop[1])) >= needed + 5
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
