@@ -483,7 +483,19 @@ cdef class Executor:
             size = api.line(self._queue, lend_buffer(text, LINE), &level)
             if size < 0:
                 return 0
-            ENGINE_LOG.log(<int> level, "%s", PyUnicode_DecodeUTF8(text, size, "replace"))
+            log_line(<int> level, PyUnicode_DecodeUTF8(text, size, "replace"))
+
+
+cdef int log_line(int level, str line) except -1:
+    """Gives a line to logging: the sentence with its fields as text, and both apart for formatters that want them."""
+    sentence, *parts = line.split("\x1f")
+    fields = {}
+    for part in parts:
+        name, _, value = part.partition("=")
+        fields[name] = value
+    text = " ".join([sentence, *parts])
+    ENGINE_LOG.log(level, "%s", text, extra={"fastgate": (sentence, fields)})
+    return 0
 
 
 cdef int refuse_result(object result) except -1:

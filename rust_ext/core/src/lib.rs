@@ -8,5 +8,6 @@ pub mod balance;
 pub mod files;
 pub mod filter;
 pub mod http1;
+pub mod log;
 pub mod route;
 pub mod snapshot;

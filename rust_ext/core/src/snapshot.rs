@@ -6,6 +6,7 @@
 
 mod files;
 mod internal;
+mod logs;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{Coding, Reads, Static};
 pub use internal::{Internal, InternalServes};
+pub use logs::{AccessLog, Level, LineFormat, LogFormat, LogTarget, Logs};
 
 /// The version of this contract; a snapshot of another version is refused.
 pub const VERSION: u32 = 1;
@@ -44,6 +46,9 @@ pub struct Snapshot {
     /// Name servers to ask (`ADDR:PORT`); none: the system's configuration.
     #[serde(default)]
     pub resolvers: Vec<SocketAddr>,
+    /// What is logged.
+    #[serde(default)]
+    pub logs: Logs,
     /// Where the engine itself says how it is; without one nothing is opened.
     #[serde(default)]
     pub internal: Vec<Internal>,
@@ -252,6 +257,9 @@ pub struct Route {
     /// Times of this route's requests get histograms of their own, besides those of its service.
     #[serde(default)]
     pub histogram: bool,
+    /// The share of its requests in the access log, 0-1; `None`: the log's own.
+    #[serde(default)]
+    pub access_log_sample: Option<f64>,
 }
 
 /// One way to match. Absent parts match everything.

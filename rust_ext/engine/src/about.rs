@@ -50,6 +50,7 @@ impl<'a> About<'a> {
             keep_alive: self.keep_alive,
             request_id: self.request_id.as_bytes(),
             tally: Some(&self.tally),
+            record: None,
             unread,
         }
     }

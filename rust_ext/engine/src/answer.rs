@@ -9,6 +9,7 @@ use crate::connection::{After, Conn, LINGER_BYTES, LINGER_MS};
 use crate::deadlines::ticks;
 use crate::exchange::body::Reader;
 use crate::fault::FaultKind;
+use crate::log::access::{Record, add};
 use crate::metrics::Tally;
 use crate::transport::{Readiness, Transport};
 
@@ -21,6 +22,8 @@ pub(crate) struct To<'a> {
     pub(crate) request_id: &'a [u8],
     /// Where it is counted; none for a message that is no request.
     pub(crate) tally: Option<&'a Tally<'a>>,
+    /// The line of a message that is no request.
+    pub(crate) record: Option<&'a Record>,
     /// What of the request's body has not been read.
     pub(crate) unread: Unread,
 }
@@ -85,14 +88,25 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
         None => worker.metrics().unrouted.answered(what.status),
     }
     let sent = conn.send_all(&block).await;
-    let line = to.tally.map_or(&worker.metrics().unrouted, Tally::line);
-    line.sent.add(if sent.is_ok() { block.len() as u64 } else { 0 });
-    if let Some(tally) = to.tally {
-        tally.ended();
+    let bytes = if sent.is_ok() { block.len() } else { 0 };
+    match to.tally {
+        Some(tally) => {
+            tally.sent(bytes);
+            tally.head_of(&block);
+            tally.ended();
+        }
+        None => worker.metrics().unrouted.sent.add(bytes as u64),
+    }
+    if let Some(record) = to.record {
+        add(&record.sent, bytes);
+        record.head_of(&block);
     }
     worker.blocks.give(block);
     if let Err(kind) = sent {
         worker.metrics().fault(kind);
+        if let Some(tally) = to.tally {
+            tally.failed(kind.into());
+        }
         return After::Close;
     }
     follow(conn, to.unread, keep_alive, to.tally).await

@@ -1,5 +1,7 @@
 //! The Date field of the gateway's own answers (RFC 9110 §5.6.7), formatted once a second by the sweep.
 
+use fastgate_core::log::civil;
+
 const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
@@ -8,20 +10,10 @@ const MONTHS: [&[u8; 3]; 12] =
 pub(crate) fn format(unix_seconds: u64) -> [u8; 29] {
     let days = unix_seconds / 86_400;
     let second = unix_seconds % 86_400;
-    // Civil date from days, in eras of 400 years that begin on 1 March.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = (month_shifted + 2) % 12;
-    let year = year_of_era + era * 400 + u64::from(month < 2);
-
+    let (year, month, day) = civil(days);
     let mut out = *b"Thu, 00 Jan 0000 00:00:00 GMT";
     out[..3].copy_from_slice(DAYS[usize::try_from(days % 7).unwrap_or(0)]);
-    out[8..11].copy_from_slice(MONTHS[usize::try_from(month).unwrap_or(0)]);
+    out[8..11].copy_from_slice(MONTHS[usize::try_from(month - 1).unwrap_or(0)]);
     for (at, value) in
         [(5, day), (14, year % 100), (12, year / 100), (17, second / 3_600), (20, second / 60 % 60), (23, second % 60)]
     {

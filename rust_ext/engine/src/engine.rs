@@ -20,7 +20,7 @@ use crate::host::{Host, Level};
 use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
 use crate::live::Live;
-use crate::log::{self, Log};
+use crate::log::{Log, Writer};
 use crate::metrics::Metrics;
 use crate::rt::Inbox;
 use crate::target::Registry;
@@ -143,6 +143,7 @@ impl Engine {
             max_connections: AtomicU32::new(plan.max_connections),
             registry,
             host,
+            writer: Writer::new(plan.workers, log.clone()),
             log,
             files: Budget::new(plan.files),
             series: Series::default(),
@@ -166,14 +167,6 @@ impl Engine {
         engine.change(&snapshot, None)?;
         engine.shared.status.started();
         Ok(engine)
-    }
-
-    fn start_log(&self, lines: Receiver<(Level, String)>) {
-        let host = self.shared.host.clone();
-        let run = move || log::run(lines, &host);
-        if let Err(error) = spawn("fastgate-log", run) {
-            self.shared.host.log(Level::Error, &format!("there is no log thread, lines are dropped: {error}"));
-        }
     }
 
     fn start_workers(
@@ -257,6 +250,11 @@ impl Engine {
     fn change(&self, snapshot: &Snapshot, replacement: Option<Arc<Live>>) -> Result<(), StartError> {
         let mut control = lock(&self.control);
         let live = replacement.clone().unwrap_or_else(|| self.shared.live());
+        // Before anything changes: a log that cannot be written is an error. Workers' tables are their own by now, so
+        // that no copy of this descriptor keeps a rotated file open.
+        if let Some(access) = &live.access {
+            access.open(&self.shared.writer).map_err(StartError::System)?;
+        }
         let mut binds = HashMap::new();
         let mut fresh = Vec::new();
         let mut holders = Vec::new();
@@ -300,6 +298,7 @@ impl Engine {
             let max = descriptors::Plan::new(snapshot).max_connections;
             self.shared.max_connections.store(max, Relaxed);
         }
+        self.shared.log.set_level(live.level);
         let ordered: Vec<Bind> = live.listeners.iter().map(|listener| binds[&listener.key()].clone()).collect();
         let (sender, answers) = channel();
         for worker in &self.shared.workers {

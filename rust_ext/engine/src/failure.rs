@@ -2,6 +2,7 @@
 
 use fastgate_core::filter::Content;
 use fastgate_core::http1::{Version, write};
+use fastgate_core::log::{Begin, End};
 
 use crate::about::About;
 use crate::answer::{self, To, Unread, What};
@@ -42,6 +43,7 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure
     let worker = conn.worker.clone();
     let kind = failure.fault.kind;
     worker.metrics().fault(kind);
+    about.tally.failed(failure.fault);
     if let Some(reason) = failure.fault.reason {
         worker.metrics().refuse(reason);
     }
@@ -63,6 +65,11 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure
 /// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
 pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
     let worker = conn.worker.clone();
+    let (error, reason) = match none {
+        NoHead::Gone => return After::Close,
+        NoHead::Timeout => (FaultKind::HeaderTimeout.name(), None),
+        NoHead::Refused(reason) => ("refused", Some(reason.name())),
+    };
     let (status, detail) = match none {
         NoHead::Gone => return After::Close,
         NoHead::Timeout => {
@@ -77,16 +84,29 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
     };
     let mut request_id = [0; 32];
     write::hex32(worker.random_wide(), &mut request_id);
+    let live = conn.listener.live();
+    let begun = worker.clock.last();
+    let record = live.live.access.as_ref().and_then(|access| {
+        let listener = &live.live.listeners[conn.listener.index.get()].name;
+        let begin = Begin { unix_ms: 0, request_id: &request_id, client: conn.peer, listener, request: None };
+        worker.begin_line(access, access.sample(), begun, begin)
+    });
     let to = To {
         version: Version::Http11,
         head_only: false,
         keep_alive: false,
         request_id: &request_id,
         tally: None,
+        record: record.as_deref(),
         unread: Unread::Unknown,
     };
     // TRACE is served nowhere; what is, depends on a route that was not looked for (RFC 9110 §15.5.6).
     let allow: &[(&str, &[u8])] = &[("Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")];
     let fields = if status == 405 { allow } else { &[] };
-    answer::give(conn, to, What { status, detail, fields, content: Content::Problem }).await
+    let after = answer::give(conn, to, What { status, detail, fields, content: Content::Problem }).await;
+    if let (Some(access), Some(record)) = (&live.live.access, record) {
+        let total_us = worker.clock.read().saturating_sub(begun) / 1_000;
+        worker.end_line(access, record, End { status, error: Some(error), reason, total_us, ..End::default() });
+    }
+    after
 }

@@ -1,12 +1,15 @@
 //! The only way out to Python: the engine calls a [`Host`] and knows nothing of who stands behind it.
 
 use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastgate_core::filter::Edit;
 use fastgate_core::http1::Request;
 use fastgate_core::route::Captures;
+use fastgate_core::snapshot;
 
 use crate::worker::{HookReply, Message, Shared};
 
@@ -23,6 +26,80 @@ pub enum Level {
     Error,
 }
 
+impl From<snapshot::Level> for Level {
+    fn from(level: snapshot::Level) -> Self {
+        match level {
+            snapshot::Level::Debug => Self::Debug,
+            snapshot::Level::Info => Self::Info,
+            snapshot::Level::Warning => Self::Warning,
+            snapshot::Level::Error => Self::Error,
+        }
+    }
+}
+
+impl Level {
+    /// Its word in configs and lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A diagnostic line: a sentence, and what it is about by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How important it is.
+    pub level: Level,
+    /// What happened.
+    pub message: String,
+    /// What it is about: field names are plain words, values any text.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Line {
+    /// A line without fields.
+    pub fn new(level: Level, message: impl Into<String>) -> Self {
+        Self { level, message: message.into(), fields: Vec::new() }
+    }
+
+    /// The line with one field more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The line with one field more, if there is something to say.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    /// `message name=value …`: one line of text, whatever the values are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message.chars().try_for_each(|c| visible(f, c))?;
+        for (name, value) in &self.fields {
+            write!(f, " {name}=")?;
+            value.chars().try_for_each(|c| visible(f, c))?;
+        }
+        Ok(())
+    }
+}
+
+fn visible(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
+    if c.is_control() { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
+}
+
 /// What the engine asks of the process it lives in.
 pub trait Host: Send + Sync + 'static {
     /// Takes a request that waits for its hooks. Called on a worker thread: it must not block.
@@ -30,6 +107,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// Takes a diagnostic line, on the log thread.
     fn log(&self, level: Level, message: &str);
+
+    /// Takes a diagnostic line with fields, on the log thread.
+    fn log_line(&self, line: &Line) {
+        self.log(line.level, &line.to_string());
+    }
 }
 
 /// A host without hooks, for the bare engine: lines go to standard error.
@@ -42,7 +124,8 @@ impl Host for NoHost {
     }
 
     fn log(&self, level: Level, message: &str) {
-        eprintln!("{level:?}: {message}");
+        // A standard error that is closed is no reason to end.
+        let _ = writeln!(io::stderr(), "{level:?}: {message}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use fastgate_core::balance::round_robin;
 use fastgate_core::filter::{self, Edit, Outgoing};
 use fastgate_core::http1::{Framing, websocket_accept};
+use fastgate_core::log::Begin;
 use fastgate_core::route::{Captures, Found, Lookup};
 use fastgate_core::snapshot::HostPolicy;
 
@@ -102,6 +103,7 @@ fn proceed(
         let service = &live.live.services[proxy.service];
         about.tally.serviced(proxy.service);
         let index = if service.targets.len() == 1 { 0 } else { round_robin(&service.turn, service.targets.len()) };
+        about.tally.targeted(index);
         let pool = &live.pools[proxy.service][index];
         let up = match pool.try_take() {
             Some(up) => {
@@ -203,7 +205,8 @@ fn exchange(
                 about.tally.through();
                 let (up, to_client) = exchange.into_tunnel();
                 let (idle, held_bytes, line) = (facts.proxy.idle, facts.proxy.held_bytes, about.tally.shared_line());
-                Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes, line })))
+                let log = about.tally.tunnel_line(&conn.worker);
+                Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes, line, log })))
             }
             Err(fault) => {
                 let answered = exchange.is_answered();
@@ -273,9 +276,6 @@ fn find<'a>(
     about: &About<'_>,
     captures: &mut Captures,
 ) -> Result<&'a Route, Failure> {
-    if !listener.http {
-        return Err(FaultKind::NoRoute.into());
-    }
     let scratch = worker.scratch.borrow();
     let bytes = head.bytes(&scratch.read);
     let request = head.request();
@@ -289,9 +289,22 @@ fn find<'a>(
         client: about.client.ip,
         fields: &RequestFields(head, bytes),
     };
-    let found = live.table.find_lean(&lookup, captures);
+    let found = if listener.http { live.table.find_lean(&lookup, captures) } else { Found::NotFound };
     if let Found::Route(index, _) = found {
         about.tally.routed(index);
+    }
+    if let Some(access) = &live.access {
+        let sample = match found {
+            Found::Route(index, _) => live.routes[index].sample,
+            Found::NotFound | Found::MethodNotAllowed(_) => access.sample(),
+        };
+        let (client, request_id) = (about.client.ip, about.request_id.as_bytes());
+        let request = Some((request, bytes));
+        about.tally.begin_line(
+            access,
+            sample,
+            Begin { unix_ms: 0, request_id, client, listener: &listener.name, request },
+        );
     }
     about.tally.received(head.len);
     match found {

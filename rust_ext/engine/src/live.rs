@@ -11,6 +11,7 @@ use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
 
 use crate::deadlines::{Tick, WHEEL_BELOW_MS, ticks};
 use crate::files::Files;
+use crate::log::access::{Access, Sample};
 use crate::target::{Registry, Target};
 
 /// Everything a worker needs of one snapshot.
@@ -22,6 +23,10 @@ pub(crate) struct Live {
     pub(crate) table: RouteTable,
     pub(crate) routes: Vec<Route>,
     pub(crate) services: Vec<Service>,
+    /// One line a request, if that is wanted.
+    pub(crate) access: Option<Arc<Access>>,
+    pub(crate) level: snapshot::Level,
+    pub(crate) line_format: snapshot::LineFormat,
 }
 
 /// One listening address.
@@ -46,6 +51,8 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     /// Its times get histograms of their own.
     pub(crate) histogram: bool,
+    /// Which of its requests the access log shows.
+    pub(crate) sample: Sample,
     steps: Arc<Steps>,
 }
 
@@ -135,6 +142,8 @@ pub(crate) struct Service {
 pub(crate) struct ServiceTarget {
     pub(crate) target: Arc<Target>,
     pub(crate) authority: Vec<u8>,
+    /// How it is shown in lines.
+    pub(crate) shown: Arc<str>,
 }
 
 impl Live {
@@ -154,13 +163,20 @@ impl Live {
         };
         check_internal(snapshot, &mut invalid);
         let services = compile_services(snapshot, registry, &mut invalid);
+        let access = Access::compile(&snapshot.logs, &mut invalid);
+        let sample = access.as_ref().map_or(Sample::Never, |access| access.sample());
         let mut routes = Vec::with_capacity(snapshot.routes.len());
         let by_name = snapshot.services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
         let mut shared = SharedSteps::default();
         for (i, route) in snapshot.routes.iter().enumerate() {
             let mut found = Vec::new();
             if let Some(steps) = shared.steps(route, |route| compile_steps(route, &by_name, &mut found)) {
-                routes.push(Route { name: route.name.as_str().into(), histogram: route.histogram, steps });
+                let own = route.access_log_sample.map(|share| (share, Sample::new(share)));
+                if let Some((share, None)) = own {
+                    found.push(Invalid::new("access_log_sample", format!("{share} is no share; allowed: 0 to 1")));
+                }
+                let sample = own.and_then(|(_, own)| own).unwrap_or(sample);
+                routes.push(Route { name: route.name.as_str().into(), histogram: route.histogram, sample, steps });
             }
             invalid.extend(found.into_iter().map(|f| Invalid::new(format!("routes.{i}.{}", f.path), f.message)));
         }
@@ -172,6 +188,9 @@ impl Live {
                 table,
                 routes,
                 services,
+                access,
+                level: snapshot.logs.level,
+                line_format: snapshot.logs.format,
             }),
             _ => Err(invalid),
         }
@@ -231,9 +250,10 @@ fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<
             targets: service
                 .targets
                 .iter()
-                .map(|t| ServiceTarget {
-                    target: registry.target(&t.address),
-                    authority: t.authority.clone().into_bytes(),
+                .map(|t| {
+                    let target = registry.target(&t.address);
+                    let shown = target.to_string().into();
+                    ServiceTarget { target, authority: t.authority.clone().into_bytes(), shown }
                 })
                 .collect(),
             turn: AtomicUsize::new(0),
@@ -281,6 +301,7 @@ fn same_steps(a: &snapshot::Route, b: &snapshot::Route) -> bool {
         matches: _,
         listeners: _,
         histogram: _,
+        access_log_sample: _,
         action,
         rewrite,
         host,

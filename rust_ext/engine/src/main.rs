@@ -1,7 +1,8 @@
 //! The bare engine: runs a snapshot file without Python, for measuring, tracing and testing.
 //!
 //! `fastgate-engine SNAPSHOT.json` prints `listening NAME ADDRESS` for each listener. SIGTERM and SIGINT drain (a
-//! second one stops), SIGHUP reads the file again, SIGUSR1 prints one line of counters.
+//! second one stops), SIGHUP reads the file again, SIGUSR1 opens the access log
+//! anew and prints one line of counters.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,7 +37,12 @@ fn run(path: &str) -> Result<(), String> {
                 Ok(()) => println!("reloaded"),
                 Err(reason) => println!("not reloaded: {reason}"),
             },
-            signals::USER => println!("stats {}", engine.stats_json()),
+            signals::USER => {
+                if let Err(reason) = engine.rotate_logs() {
+                    eprintln!("{reason}");
+                }
+                println!("stats {}", engine.stats_json());
+            }
             _ if draining => engine.stop(),
             _ => {
                 draining = true;

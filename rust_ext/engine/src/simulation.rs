@@ -21,9 +21,9 @@ use crate::dial::Dialer;
 use crate::fault::FaultKind;
 use crate::files::Budget;
 use crate::health::Status;
-use crate::host::{Host, Level};
+use crate::host::{Host, Line};
 use crate::live::Live;
-use crate::log::Log;
+use crate::log::{Log, Writer};
 use crate::metrics::{Metrics, report};
 use crate::rt::{self, Inbox};
 use crate::sync::Counted;
@@ -114,7 +114,7 @@ pub struct World {
     listener: Rc<Listener>,
     lives: Vec<Rc<WorkerLive>>,
     /// Lines of the log go nowhere, but the queue must have its other end.
-    lines: Receiver<(Level, String)>,
+    lines: Receiver<Line>,
     now_ms: Cell<u64>,
     own_tasks: usize,
 }
@@ -158,6 +158,7 @@ impl World {
             max_connections: AtomicU32::new(u32::MAX),
             registry,
             host,
+            writer: Writer::new(1, log.clone()),
             log,
             files: Budget::new(64),
             series: Series::default(),

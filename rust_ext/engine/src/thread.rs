@@ -83,8 +83,9 @@ pub(crate) fn run(start: Start) {
     worker.ended();
     worker.listeners.borrow_mut().clear();
     worker.pools.clear();
-    // Tasks are dropped here: connections close, counts are released.
+    // Tasks are dropped here: connections close, counts are released, lines end.
     runtime.end();
+    worker.leave_lines();
 }
 
 /// The worker's end, waited for by its thread.
@@ -129,6 +130,7 @@ async fn sweep(worker: Rc<Worker>) {
         rt::sleep(Duration::from_millis(SWEEP_MS)).await;
         worker.beat();
         worker.deadlines.sweep(clock.tick());
+        worker.sweep_lines();
         worker.pools.sweep(worker.deadlines.now());
         *worker.date.borrow_mut() = crate::date::format(clock::unix_seconds());
     }

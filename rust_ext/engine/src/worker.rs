@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,27 +10,24 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use fastgate_core::http1::{Reason, Request};
+use fastgate_core::http1::Request;
 
 use crate::accept::Listener;
 use crate::buffers::{Blocks, Scratch};
 use crate::clock::Meter;
-use crate::deadlines::{Deadlines, Tick, ticks};
+use crate::deadlines::Deadlines;
 use crate::dial::Dialer;
-use crate::fault::{FaultKind, Source};
 use crate::files::Budget;
 use crate::health::Status;
-use crate::host::{Decision, HookFailed, HookWork, Host, Level};
+use crate::host::{Decision, HookFailed, HookWork, Host};
 use crate::listen::Bind;
 use crate::live::Live;
-use crate::log::Log;
+use crate::log::access::Lines;
+use crate::log::{Limits, Log, Writer};
 use crate::metrics::{Metrics, Places, RouteSlot, Times};
 use crate::pool::{Pool, Pools};
 use crate::rt::Inbox;
 use crate::target::Registry;
-
-/// Diagnostic lines about single requests, a second and worker; the others are counted.
-const MAX_LINES: u32 = 20;
 
 /// Spare request objects kept per worker.
 const SPARE_REQUESTS: usize = 256;
@@ -49,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) log: Log,
+    /// The access log's thread.
+    pub(crate) writer: Arc<Writer>,
     /// Files open now.
     pub(crate) files: Arc<Budget>,
     /// Who has histograms of its own.
@@ -149,8 +147,10 @@ pub(crate) struct Worker {
     /// Whoever waits for the last listener to close and the last connection to end.
     pub(crate) idle_waker: RefCell<Option<Waker>>,
     random: Cell<u64>,
-    /// Since when lines are counted, and how many there were.
-    lines: Cell<(Tick, u32)>,
+    /// How many diagnostic lines there were of late.
+    pub(crate) limits: Limits,
+    /// Lines of the access log.
+    pub(crate) lines: Lines,
     /// Descriptors after which connections go to other workers.
     pub(crate) descriptor_limit: Cell<u32>,
     pub(crate) date: RefCell<[u8; 29]>,
@@ -177,7 +177,8 @@ impl Worker {
             connections: Cell::new(0),
             idle_waker: RefCell::new(None),
             random: Cell::new(seed),
-            lines: Cell::new((0, 0)),
+            limits: Limits::default(),
+            lines: Lines::default(),
             descriptor_limit: Cell::new(u32::MAX),
             date: RefCell::new(crate::date::format(0)),
         })
@@ -200,49 +201,6 @@ impl Worker {
     /// This worker's counters.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.workers[self.index].metrics
-    }
-
-    /// Writes a diagnostic line, or counts that it was dropped.
-    pub(crate) fn log(&self, level: Level, message: impl Into<String>) {
-        if !self.shared.log.line(level, message) {
-            self.metrics().log_dropped.add(1);
-        }
-    }
-
-    /// A line about a fault, at most so many a second: a log must not become the attack.
-    pub(crate) fn log_fault(&self, kind: FaultKind, reason: Option<Reason>, request_id: &[u8]) {
-        if kind.source() == Source::Client || !self.may_log() {
-            return;
-        }
-        let reason = reason.map_or("", Reason::name);
-        let id = String::from_utf8_lossy(request_id);
-        self.log(Level::Warning, format!("request {id} failed: {} {reason}", kind.name()).trim_end());
-    }
-
-    /// A line about a refused message: the reason and the peer, none of its bytes.
-    pub(crate) fn log_refused(&self, reason: Reason, peer: Option<IpAddr>) {
-        if self.may_log() {
-            let peer = peer.map_or_else(|| "a local peer".to_owned(), |peer| peer.to_string());
-            self.log(Level::Info, format!("refused a message from {peer}: {}", reason.name()));
-        }
-    }
-
-    /// A line about a folder whose files cannot be served.
-    pub(crate) fn log_file(&self, root: &str, what: &str, error: &str) {
-        if self.may_log() {
-            self.log(Level::Warning, format!("the folder {root} {what}: {error}"));
-        }
-    }
-
-    fn may_log(&self) -> bool {
-        let (since, lines) = self.lines.get();
-        let now = self.deadlines.now();
-        let lines = if now.wrapping_sub(since) >= ticks(1_000) { 0 } else { lines };
-        self.lines.set((if lines == 0 { now } else { since }, lines.saturating_add(1)));
-        if lines >= MAX_LINES {
-            self.metrics().log_dropped.add(1);
-        }
-        lines < MAX_LINES
     }
 
     /// 64 bits that nobody relies on being secret (SplitMix64).

@@ -172,6 +172,20 @@ impl Engine {
         Ok(py.detach(|| engine.metrics_text()))
     }
 
+    /// How diagnostic lines should be written: ("debug", "info", "warning" or "error", "text" or "json").
+    fn log_settings(&self) -> PyResult<(&'static str, &'static str)> {
+        let (level, json) = self.inner()?.log_settings();
+        Ok((level.name(), if json { "json" } else { "text" }))
+    }
+
+    /// Opens the access log's file anew, for whoever has moved it away: no line is lost or torn.
+    ///
+    /// Raises `StartError` where it cannot be opened; the old file goes on then.
+    fn rotate_logs(&self, py: Python<'_>) -> PyResult<()> {
+        let engine = self.inner()?;
+        Ok(py.detach(|| engine.rotate_logs()).map_err(Error::System)?)
+    }
+
     /// The counters, as one dict of plain values.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let text = self.inner()?.stats_json();

@@ -134,6 +134,7 @@ fn route(pattern: &str) -> Route {
         on_request: false,
         held_bytes: 0,
         histogram: false,
+        access_log_sample: None,
     }
 }
 

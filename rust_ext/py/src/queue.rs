@@ -5,10 +5,11 @@
 //! lines, beyond which they are counted and the count is logged.
 
 use std::collections::VecDeque;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fastgate_engine::host::{HookJob, Host, Level};
+use fastgate_engine::host::{self, HookJob, Host, Level};
 
 use crate::job::Job;
 use wake::Wake;
@@ -18,7 +19,10 @@ pub const MAX_JOBS: usize = 65_536;
 /// Log lines that may wait for the executor.
 pub const MAX_LINES: usize = 1_024;
 
-/// A line for Python's `logging`.
+/// What stands before each field of a line's text; control characters of the text itself are escaped.
+pub const FIELD: char = '\u{1f}';
+
+/// A line for Python's `logging`: its fields follow the message, each as [`FIELD`] and `name=value`.
 pub struct Line {
     pub level: Level,
     pub message: String,
@@ -144,18 +148,39 @@ impl Host for Queue {
     }
 
     fn log(&self, level: Level, message: &str) {
+        self.log_line(&host::Line::new(level, message));
+    }
+
+    fn log_line(&self, line: &host::Line) {
         let mut waiting = self.lock();
         if waiting.closed {
             // The executor is gone: the last words of a stopping engine go where a process without logging writes.
             drop(waiting);
-            eprintln!("{message}");
+            let _ = writeln!(io::stderr(), "{line}");
         } else if waiting.lines.len() < MAX_LINES {
-            waiting.lines.push_back(Line { level, message: message.to_owned() });
+            waiting.lines.push_back(Line { level: line.level, message: text(line) });
             self.wake(waiting);
         } else {
             waiting.lost_lines += 1;
         }
     }
+}
+
+fn text(line: &host::Line) -> String {
+    let mut text = escaped(&line.message);
+    for (name, value) in &line.fields {
+        text.push(FIELD);
+        text.push_str(name);
+        text.push('=');
+        text.push_str(&escaped(value));
+    }
+    text
+}
+
+/// The text with its control characters escaped; a line break between findings stays.
+fn escaped(text: &str) -> String {
+    let visible = |c: char| if c.is_control() && c != '\n' { c.escape_unicode().collect() } else { c.to_string() };
+    text.chars().map(visible).collect()
 }
 
 /// One descriptor to sleep on: an eventfd, or a pipe where there is none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -132,9 +131,6 @@ def url(address: str) -> str:
 
 def log_to_stderr() -> None:
     """Sends fastgate's own messages to stderr, one a line, unless the application has set logging up."""
-    logger = logging.getLogger("fastgate")
-    if not logger.handlers and not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+    from fastgate.runtime.logs import set_up
+
+    set_up()

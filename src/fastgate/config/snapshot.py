@@ -13,8 +13,10 @@ from fastgate.config.addresses import parse_target
 from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft
 from fastgate.config.later import LISTENER_OFF
+from fastgate.config.log_targets import parse_syslog
 from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
+from fastgate.config.models.process import AccessLog, Logs
 from fastgate.config.models.routes import Static, ValueMatch
 from fastgate.config.models.services import Target
 from fastgate.config.source import KeyPath
@@ -90,6 +92,8 @@ class Snapshot:
                 return self._headers(base, route, policy, inner)
             case ["held_bytes", *_]:
                 return (*base, "max_held_body")
+            case ["access_log_sample", *_]:
+                return (*base, "access_log", "sample")
             case ["half_close_keep", *_]:
                 return (*base, "half_close")
             case _:
@@ -181,6 +185,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         "services": services,
         "reserved_headers": [],
         "internal": _internal(config),
+        "logs": _logs(config.logs or Logs()),
     }
     data = b'%s,"routes":[%s]}' % (_json(snapshot)[:-1], b",".join(routes))
     return Snapshot(data, loaded, list(listeners), service_paths, names)
@@ -233,6 +238,25 @@ def _open_listeners(config: Config) -> dict[str, Listener]:
     """The listeners that this version can open."""
     given = config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
     return {name: one for name, one in given.items() if not any(getattr(one, key) for key in LISTENER_OFF)}
+
+
+def _logs(logs: Logs) -> Plain:
+    access: Plain | None = None
+    if isinstance(logs.access, AccessLog):
+        to, form = logs.access.to, logs.access.format
+        syslog = parse_syslog(to)
+        access = {
+            "to": to if to in ("stdout", "stderr") else {"file": to} if syslog is None else {"syslog": syslog},
+            "format": form if form in ("json", "combined") else {"template": form},
+            "sample": logs.access.sample,
+        }
+    return {
+        "access": access,
+        "level": logs.level or "info",
+        "format": logs.format,
+        "redact_query": logs.redact.query,
+        "redact_headers": logs.redact.headers,
+    }
 
 
 def _limits(limits: Limits) -> Plain:
@@ -341,6 +365,7 @@ def _route(name: str, route: Route, config: Config, action: Plain, listeners: li
         "response_headers": _edits(_policy(config, route, "response_headers")),
         "held_bytes": HELD_BYTES if route.max_held_body is None else route.max_held_body,
         **({"histogram": True} if route.histogram else {}),
+        **({} if route.access_log is None else {"access_log_sample": route.access_log.sample}),
     }
 
 

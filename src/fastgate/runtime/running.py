@@ -66,6 +66,22 @@ class Running:
             self._executor.stop()
             raise
 
+    @property
+    def log_settings(self) -> tuple[str, str]:
+        """The level and the format of the diagnostic log, as configured."""
+        return self._engine.log_settings()
+
+    def rotate_logs(self) -> None:
+        """Opens the access log's file anew, for whoever has moved it away; no line is lost or torn.
+
+        Raises:
+            StartError: it cannot be opened; the old file goes on.
+        """
+        try:
+            self._engine.rotate_logs()
+        except _engine.StartError as error:
+            raise StartError(str(error)) from None
+
     def addresses(self) -> dict[str, str]:
         """Every listener's name and the address it is bound to."""
         return dict(self._engine.addresses())
@@ -121,10 +137,6 @@ class Running:
     def health(self) -> dict[str, Any]:
         """What /healthz says; empty where the engine has no health yet."""
         return self._optional("health") or {}
-
-    def rotate_logs(self) -> None:
-        """Opens the files of the logs anew."""
-        self._optional("rotate_logs")
 
     def reload_failed(self, reason: str) -> None:
         """Counts a reload whose config never reached the engine."""

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fastgate.errors import ConfigError, FastgateError, Finding, StartError
-from fastgate.runtime import apart
+from fastgate.runtime import apart, logs
 from fastgate.runtime.control import Control
 from fastgate.runtime.recipe import APART_BYTES, Compiled, Recipe, Unusable, compiled, follow
 from fastgate.runtime.reloads import ReloadResult, Reloads
@@ -135,6 +135,7 @@ class Runtime:
         self._compiled = made
         self._generation += 1
         self._loaded_at = time.time()
+        logs.follow(*self.running.log_settings)
         self._watch.follow(made.watched.files, made.watched.patterns)
         self._reloads.watching = made.watch if self._wants_watch is None else self._wants_watch
         for warning in made.warnings:
@@ -233,7 +234,7 @@ class Runtime:
         running.drain()
 
     def rotate_logs(self) -> None:
-        """Opens the files of the logs anew, after somebody has moved them."""
+        """Opens the files of the logs anew, after somebody has moved them; raises StartError where that fails."""
         self.running.rotate_logs()
 
     def stop(self, timeout: float = 5.0) -> bool:
@@ -262,6 +263,7 @@ class Runtime:
         the files of the logs anew. The supervisor that $NOTIFY_SOCKET, $WATCHDOG_USEC and $LISTEN_FDS speak of is
         told and obeyed. Raises what start() raises.
         """
+        logs.set_up()
         with self._signals():
             try:
                 self._start(os.environ)
@@ -314,8 +316,14 @@ class Runtime:
         self._reloads.soon("SIGHUP")
 
     def _on_rotate(self, number: int, frame: FrameType | None) -> None:
-        if self._running is not None:
+        if self._running is None:
+            return
+        try:
             self._running.rotate_logs()
+        except StartError as error:
+            log.error("SIGUSR1: the old file goes on: %s", error)
+        else:
+            log.info("SIGUSR1: the log files are opened anew")
 
     def _is_ending(self) -> bool:
         return self._state == "draining" or self._reloads.ended

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fastgate import config
+from fastgate.config.models.process import REDACTED_HEADERS, REDACTED_QUERY
 from fastgate.errors import ConfigError
 from fastgate.runtime import validate
 
@@ -60,6 +61,13 @@ def test_defaults() -> None:
             {"name": "admin", "bind": "127.0.0.1:8002", "written": False, "serves": "admin"},
             {"name": "metrics", "bind": "127.0.0.1:8003", "written": False, "serves": "metrics"},
         ],
+        "logs": {
+            "access": None,
+            "level": "info",
+            "format": "text",
+            "redact_query": REDACTED_QUERY,
+            "redact_headers": REDACTED_HEADERS,
+        },
     }
 
 

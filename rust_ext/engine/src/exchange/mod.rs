@@ -249,7 +249,10 @@ impl<'a> Exchange<'a> {
             let metrics = self.facts.worker.metrics();
             match attempt {
                 Attempt::First => metrics.forwarded.add(1),
-                Attempt::Again => metrics.retried.add(1),
+                Attempt::Again => {
+                    metrics.retried.add(1);
+                    self.facts.tally.retried();
+                }
             }
         }
     }

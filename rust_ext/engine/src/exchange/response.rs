@@ -182,7 +182,9 @@ impl Exchange<'_> {
                     return Err(FaultKind::UpstreamProtocol.into());
                 }
                 if self.facts.version == Version::Http11 {
+                    let before = out.len();
                     filter::write_interim_head(out, response, input);
+                    self.facts.tally.head(out.len() - before);
                 }
                 Ok(Step::Final(len))
             }
@@ -253,7 +255,9 @@ impl Exchange<'_> {
             date: &*date,
             edits: &self.facts.route.response_edits,
         };
+        let before = out.len();
         filter::write_response_head(out, response, input, &incoming);
+        self.facts.tally.head(out.len() - before);
     }
 
     fn receive_body(&mut self, input: &[u8], out: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>) -> Result<(), Fault> {

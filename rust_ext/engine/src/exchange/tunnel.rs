@@ -9,6 +9,7 @@ use super::body;
 use crate::connection::Conn;
 use crate::deadlines::GRAIN;
 use crate::live::Limit;
+use crate::log::tunnel::TunnelLine;
 use crate::metrics::{Metrics, RouteLine};
 use crate::pool::Upstream;
 use crate::rt::Timer;
@@ -25,6 +26,8 @@ pub(crate) struct Tunnel {
     pub(crate) held_bytes: usize,
     /// Where its bytes are counted.
     pub(crate) line: Option<Arc<RouteLine>>,
+    /// Its line in the access log.
+    pub(crate) log: Option<Box<TunnelLine>>,
 }
 
 /// One direction.
@@ -93,7 +96,7 @@ impl Way {
 
 /// Runs until both sides have ended, one failed, or nothing moved for the route's idle time-out.
 pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
-    let Tunnel { up, to_client, idle, held_bytes, line } = *tunnel;
+    let Tunnel { up, to_client, idle, held_bytes, line, log } = *tunnel;
     let worker = conn.worker.clone();
     let _open = Open::new(worker.metrics());
     // What the client sent behind its request belongs to the new protocol.
@@ -106,6 +109,9 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
         loop {
             let sent = out.poll(cx, &worker, &conn.stream, up.stream(), held_bytes);
             let received = back.poll(cx, &worker, up.stream(), &conn.stream, held_bytes);
+            if let Some(log) = &log {
+                log.moved(out.came, back.came);
+            }
             if let Some(line) = &line {
                 line.received.add(std::mem::take(&mut out.came) as u64);
                 line.sent.add(std::mem::take(&mut back.came) as u64);
@@ -132,6 +138,9 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
         wheel.as_mut().map_or(Poll::Pending, |wheel| wheel.poll(cx))
     })
     .await;
+    if let Some(log) = &log {
+        log.ended();
+    }
 }
 
 /// A tunnel as it is counted.

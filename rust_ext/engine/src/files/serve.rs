@@ -178,6 +178,7 @@ async fn answer(
         block
     };
     about.tally.answered(status);
+    about.tally.head(block.len());
     let To { head_only, unread, tally, .. } = to;
     let length = block.len() as u64 + if head_only { 0 } else { part.end - part.start };
     let sent = if head_only || part.is_empty() {
@@ -191,7 +192,8 @@ async fn answer(
     worker.blocks.give(block);
     match sent {
         Ok(()) => {
-            about.tally.line().sent.add(length);
+            about.tally.sent(usize::try_from(length).unwrap_or(usize::MAX));
+            about.tally.ended();
             Ok(answer::follow(conn, unread, keep_alive, tally).await)
         }
         // The head is out: only an abrupt end can say that what follows is not everything.

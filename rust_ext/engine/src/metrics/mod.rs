@@ -107,6 +107,8 @@ counters! {
     tunnels_closed,
     /// Panics caught; each ended one connection.
     panics,
+    /// Lines of the access log dropped because the queue of its thread was full.
+    access_log_dropped,
     /// Log lines dropped because the log thread's queue was full.
     log_dropped,
 }

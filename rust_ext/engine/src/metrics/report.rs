@@ -166,8 +166,28 @@ pub(crate) fn stats(shared: &Shared) -> Value {
     out.insert("listeners".into(), by_listener.collect::<Map<_, _>>().into());
     out.insert("reloads".into(), shared.status.reloads());
     out.insert("uptime_seconds".into(), shared.status.uptime_seconds().into());
+    let access = access_log(shared);
+    out.remove("access_log_dropped");
+    let dropped = json!({"queue_full": access.queue_full, "sink_failed": access.sink_failed});
+    out.insert("access_log".into(), json!({"written": access.written, "dropped": dropped}));
     out.insert("workers".into(), shared.workers.len().into());
     out.into()
+}
+
+/// Lines of the access log.
+pub(crate) struct AccessLogSum {
+    pub(crate) written: u64,
+    pub(crate) queue_full: u64,
+    pub(crate) sink_failed: u64,
+}
+
+/// What became of the access log's lines.
+pub(crate) fn access_log(shared: &Shared) -> AccessLogSum {
+    AccessLogSum {
+        written: shared.writer.written.load(Relaxed),
+        queue_full: shared.workers.iter().map(|worker| worker.metrics.access_log_dropped.get()).sum(),
+        sink_failed: shared.writer.failed.load(Relaxed),
+    }
 }
 
 fn classes(sum: &RouteSum) -> Value {

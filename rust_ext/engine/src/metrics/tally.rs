@@ -1,9 +1,15 @@
 //! What one request comes to: noted on its way, counted at its end exactly once, whatever happens to it.
 
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use fastgate_core::log::{Begin, End};
+
 use super::{RouteLine, Times};
+use crate::fault::{Fault, FaultKind};
+use crate::log::access::{Access, Place, Record, Sample, add};
+use crate::log::tunnel::TunnelLine;
 use crate::worker::{Worker, WorkerLive};
 
 /// No route or service is known yet.
@@ -31,6 +37,8 @@ pub(crate) struct Tally<'a> {
     service: Cell<u32>,
     status: Cell<u16>,
     timed: Cell<bool>,
+    /// Its line in the access log, if it may get one.
+    record: Place,
 }
 
 impl<'a> Tally<'a> {
@@ -47,6 +55,7 @@ impl<'a> Tally<'a> {
             service: Cell::new(NONE),
             status: Cell::new(0),
             timed: Cell::new(false),
+            record: Place::default(),
         }
     }
 
@@ -97,20 +106,24 @@ impl<'a> Tally<'a> {
     /// Counts bytes of the request.
     pub(crate) fn received(&self, bytes: usize) {
         self.line().received.add(bytes as u64);
+        self.record.with(|record| add(&record.received, bytes));
     }
 
     /// Counts bytes of the answer.
     pub(crate) fn sent(&self, bytes: usize) {
         self.line().sent.add(bytes as u64);
+        self.record.with(|record| add(&record.sent, bytes));
     }
 
     /// The answer is through: its times are counted, and what follows belongs to no request.
     pub(crate) fn through(&self) {
+        self.record.with(|record| record.ended.set(true));
         self.time(self.heard.get());
     }
 
     /// The gateway's own answer is through.
     pub(crate) fn ended(&self) {
+        self.record.with(|record| record.ended.set(true));
         self.time(0);
     }
 
@@ -130,6 +143,7 @@ impl<'a> Tally<'a> {
             None => self.first_times(cell),
         };
         times.record(total, upstream);
+        self.record.with(|record| record.times.set(Some((total / 1_000, upstream / 1_000))));
         if let Some(times) = self.route_times() {
             times.record(total, upstream);
         }
@@ -159,9 +173,91 @@ impl<'a> Tally<'a> {
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
         self.time(0);
+        if let Some(record) = self.record.take() {
+            self.end_line(record);
+        }
         if self.status.get() == 0 {
             self.line().answered(0);
         }
         self.worker.metrics().finished.add(1);
+    }
+}
+
+/// The request's line in the access log.
+impl Tally<'_> {
+    /// Begins it, if this request may get one.
+    pub(crate) fn begin_line(&self, access: &Access, sample: Sample, begin: Begin<'_>) {
+        self.record.set(self.worker.begin_line(access, sample, self.begun, begin));
+    }
+
+    /// Notes the target, by its place in the service.
+    pub(crate) fn targeted(&self, target: usize) {
+        self.record.with(|record| record.target.set(u32::try_from(target).ok()));
+    }
+
+    /// Notes that the request is sent once more.
+    pub(crate) fn retried(&self) {
+        self.record.with(|record| record.retries.set(record.retries.get() + 1));
+    }
+
+    /// Notes bytes of a head among those sent.
+    pub(crate) fn head(&self, bytes: usize) {
+        self.record.with(|record| add(&record.heads, bytes));
+    }
+
+    /// Notes the head of a whole answer among what is sent.
+    pub(crate) fn head_of(&self, answer: &[u8]) {
+        self.record.with(|record| record.head_of(answer));
+    }
+
+    /// Notes what went wrong; the first fault counts.
+    pub(crate) fn failed(&self, fault: Fault) {
+        self.record.with(|record| record.fault.set(record.fault.get().or(Some(fault))));
+    }
+
+    fn end_line(&self, record: Box<Record>) {
+        let live = &self.live.live;
+        let Some(access) = &live.access else { return };
+        let service = live.services.get(self.service.get() as usize);
+        let target = service.zip(record.target.get()).and_then(|(service, at)| service.targets.get(at as usize));
+        let since = |from: u64| self.worker.clock.read().saturating_sub(from) / 1_000;
+        let times = record.times.get();
+        let mut end = End {
+            route: live.routes.get(self.route.get() as usize).map(|route| &*route.name),
+            service: service.map(|service| &*service.name),
+            target: target.map(|target| &*target.shown),
+            status: self.status.get(),
+            total_us: times.map_or_else(|| since(self.begun), |(total, _)| total),
+            upstream_us: times.filter(|_| self.asked.get() > 0).map(|(_, upstream)| upstream),
+            ..End::default()
+        };
+        if !record.ended.get() && record.fault.get().is_none() {
+            // Nobody came to its end: it was cut.
+            if std::thread::panicking() {
+                end.error = Some("panic");
+            } else {
+                record.fault.set(Some(FaultKind::Shutdown.into()));
+            }
+        }
+        self.worker.end_line(access, record, end);
+    }
+
+    /// Leaves the line to the tunnel that follows.
+    pub(crate) fn tunnel_line(&self, worker: &Rc<Worker>) -> Option<Box<TunnelLine>> {
+        let live = &self.live.live;
+        let record = self.record.take()?;
+        let service = live.services.get(self.service.get() as usize)?;
+        let target = service.targets.get(record.target.get()? as usize)?;
+        record.ended.set(false);
+        Some(Box::new(TunnelLine {
+            worker: worker.clone(),
+            access: live.access.clone()?,
+            route: live.routes.get(self.route.get() as usize)?.name.clone(),
+            service: service.name.clone(),
+            target: target.shown.clone(),
+            status: self.status.get(),
+            begun: self.begun,
+            record,
+        }))
     }
 }

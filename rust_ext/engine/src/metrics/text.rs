@@ -172,9 +172,16 @@ fn connections(text: &mut Text, shared: &Shared) {
         ("tunnels_total", "counter", "Connections that became tunnels.", plain["tunnels"]),
         ("tunnels", "gauge", "Tunnels open.", plain["tunnels"].saturating_sub(plain["tunnels_closed"])),
         ("panics_total", "counter", "Panics caught; each ended one connection.", plain["panics"]),
-        ("log_dropped_total", "counter", "Log lines dropped.", plain["log_dropped"]),
+        ("log_dropped_total", "counter", "Diagnostic lines dropped.", plain["log_dropped"]),
     ] {
         text.one(&format!("fastgate_{name}"), kind, help, value);
+    }
+    let access = report::access_log(shared);
+    let help = "Lines of the access log that were written.";
+    text.one("fastgate_access_log_lines_total", "counter", help, access.written);
+    text.family("fastgate_access_log_dropped_total", "counter", "Lines of the access log that are lost, by reason.");
+    for (reason, n) in [("queue_full", access.queue_full), ("sink_failed", access.sink_failed)] {
+        text.sample("fastgate_access_log_dropped_total", &[("reason", reason)], n);
     }
 }
 

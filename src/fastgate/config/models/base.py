@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 from pydantic_core import core_schema
 
-from fastgate.config import addresses, scalars
+from fastgate.config import addresses, log_targets, scalars
 from fastgate.config.secrets import SECRET, Secret
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "HeaderValue",
     "HostPattern",
     "HostPolicy",
+    "LogTarget",
     "Model",
     "Name",
     "OneOrMany",
@@ -127,6 +128,7 @@ HeaderName = Annotated[str, addresses.HEADER_NAME]
 HeaderValue = Annotated[str, addresses.HEADER_VALUE]
 HostPattern = Annotated[str, addresses.HOST_PATTERN]
 HostPolicy = Annotated[str, addresses.HOST_POLICY]
+LogTarget = Annotated[str, log_targets.TARGET]
 PathText = Annotated[str, addresses.PATH]
 SecretText = Annotated[Secret, SECRET]
 

@@ -6,6 +6,7 @@ from fastgate.config.models.base import (
     Bind,
     Flag,
     HeaderName,
+    LogTarget,
     Model,
     Name,
     OrOff,
@@ -22,9 +23,11 @@ from fastgate.config.scalars import choice, fraction, size, whole
 class AccessLog(Model):
     """The access log."""
 
-    to: Text = field("stdout, syslog, or the path of a file.", "stdout", example="stdout")
-    format: Text = field("json, combined, or a template.", "json", example="json")
-    sample: Annotated[float, fraction(0, 1)] = field("The share of requests that is logged.", 1.0)
+    to: LogTarget = field("stdout, stderr, syslog, syslog://HOST:PORT, or the path of a file.", "stdout")
+    format: Text = field("json, combined, or a template with {name} in it.", "json", example="json")
+    sample: Annotated[float, fraction(0, 1)] = field(
+        "The share of requests that is logged; errors (5xx) always are, unless it is 0.", 1.0
+    )
 
 
 class AuditLog(Model):
@@ -33,22 +36,34 @@ class AuditLog(Model):
     to: Text = field("stdout, syslog, or the path of a file.", "stdout", example="stdout")
 
 
-class Redact(Model):
-    """What no log may show."""
+# What no log shows unless the config says otherwise.
+REDACTED_QUERY = [
+    "access_token", "api_key", "apikey", "auth", "client_secret", "code", "id_token", "jwt", "key", "passwd",
+    "password", "pwd", "refresh_token", "secret", "session", "sessionid", "sig", "signature", "token",
+    "x-amz-credential", "x-amz-security-token", "x-amz-signature",
+]  # fmt: skip
+REDACTED_HEADERS = ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrf-token"]
 
-    query: list[Text] = field("Query parameters.", [], example=["token"])
-    headers: list[HeaderName] = field("Headers.", [], example=["authorization"])
+
+class Redact(Model):
+    """What no log may show: the values of these, whatever the case of the name."""
+
+    query: list[Text] = field("Query parameters; a list replaces the default.", REDACTED_QUERY, example=["token"])
+    headers: list[HeaderName] = field("Headers; a list replaces the default.", REDACTED_HEADERS, example=["cookie"])
 
 
 class Logs(Model):
     """Logs."""
 
-    access: OrOff[AccessLog] | None = field("The access log; false switches it off.", later="plain", unset="off")
+    access: OrOff[AccessLog] | None = field("The access log; false switches it off.", unset="off")
     level: (
         Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] | None
-    ) = field("The least important messages of the diagnostic log.", later="plain", unset="info")
+    ) = field("The least important messages of the diagnostic log.", unset="info")
+    format: Annotated[Literal["text", "json"], choice("text", "json")] = field(
+        "How the diagnostic log is written to stderr; an application that has set logging up decides itself.", "text"
+    )
     audit: AuditLog | None = field("The audit log.", later="plain")
-    redact: Redact | None = field("What no log may show.", later="plain")
+    redact: Redact = field("What no log may show.", Redact.model_construct())
 
 
 class Admin(Model):

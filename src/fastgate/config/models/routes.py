@@ -147,7 +147,7 @@ class Route(Model):
     max_held_body: Annotated[int, size(1024, 1 << 30)] | None = field(
         "Bytes the gateway holds of a body for a peer that does not read.", unset="256KiB"
     )
-    access_log: RouteAccessLog | None = field("The access log of this route.", later="plain")
+    access_log: RouteAccessLog | None = field("The access log of this route.")
     histogram: Flag = field("Histograms of this route in the metrics, beside those of its service.", False)
     priority: Annotated[int, whole(-1_000_000, 1_000_000)] = field("Higher wins before anything else is compared.", 0)
     listeners: list[Name] | None = field("The listeners that serve it.", unset="every listener", example=["public"])

@@ -1,0 +1,180 @@
+//! The two steps of a line: its beginning from a request's head, its end once everything is known.
+
+use std::net::IpAddr;
+
+use super::format::{Early, Format, Late};
+use super::redact::{REDACTED, Redact};
+use super::text::{self, Style, address, seconds};
+use super::time::Stamp;
+use crate::http1::write::decimal;
+use crate::http1::{Request, Version};
+
+/// Bytes of one mark.
+const MARK: usize = 4;
+
+/// What is known when a request begins.
+#[derive(Debug)]
+pub struct Begin<'a> {
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Its id.
+    pub request_id: &'a [u8],
+    /// Who sent it; `None` on a Unix socket.
+    pub client: Option<IpAddr>,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The request and the bytes it was parsed from; `None`: the message was refused.
+    pub request: Option<(&'a Request, &'a [u8])>,
+}
+
+/// What is known when it has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct End<'a> {
+    /// The route it met.
+    pub route: Option<&'a str>,
+    /// The service it went to.
+    pub service: Option<&'a str>,
+    /// The target, as configured.
+    pub target: Option<&'a str>,
+    /// The status that was sent; 0: none was.
+    pub status: u16,
+    /// Bytes received from the client.
+    pub bytes_in: u64,
+    /// Bytes sent to the client.
+    pub bytes_out: u64,
+    /// Those of them that are no head.
+    pub body_bytes_out: u64,
+    /// Microseconds from its head to its end.
+    pub total_us: u64,
+    /// Those of them for which it was with the upstream; `None`: it was not.
+    pub upstream_us: Option<u64>,
+    /// How often it was sent once more.
+    pub retries: u32,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+    /// The codec's reason behind it.
+    pub reason: Option<&'a str>,
+}
+
+impl Format {
+    /// Writes what is known at the beginning into an empty block: first where each run ends, then the text.
+    pub fn begin(&self, block: &mut Vec<u8>, begin: &Begin<'_>, redact: &Redact, stamp: &mut Stamp) {
+        block.resize(self.runs.len() * MARK, 0);
+        for (i, run) in self.runs.iter().enumerate() {
+            for piece in &run.early {
+                self.early(block, piece, begin, redact, stamp);
+            }
+            let end = u32::try_from(block.len()).unwrap_or(u32::MAX);
+            block[i * MARK..(i + 1) * MARK].copy_from_slice(&end.to_ne_bytes());
+        }
+    }
+
+    /// Appends the whole line and its line break. The block must be one that [`Format::begin`] of this format wrote.
+    pub fn finish(&self, out: &mut Vec<u8>, block: &[u8], end: &End<'_>) {
+        let mut from = self.runs.len() * MARK;
+        for (run, mark) in self.runs.iter().zip(block.as_chunks::<MARK>().0) {
+            let to = u32::from_ne_bytes(*mark) as usize;
+            out.extend_from_slice(block.get(from..to).unwrap_or_default());
+            from = to;
+            for piece in &run.late {
+                self.late(out, piece, end);
+            }
+        }
+        out.push(b'\n');
+    }
+
+    fn early(&self, out: &mut Vec<u8>, piece: &Early, begin: &Begin<'_>, redact: &Redact, stamp: &mut Stamp) {
+        let put = |out: &mut Vec<u8>, value: Option<&[u8]>| text::text(out, self.style, value);
+        let of = begin.request;
+        match piece {
+            Early::Text(text) => out.extend_from_slice(text),
+            Early::Time => self.quoted(out, |out| stamp.rfc3339(out, begin.unix_ms)),
+            Early::TimeCommon => self.quoted(out, |out| stamp.common(out, begin.unix_ms)),
+            Early::RequestId => put(out, Some(begin.request_id)),
+            Early::Client => match begin.client {
+                Some(ip) => self.quoted(out, |out| address(out, ip)),
+                None => put(out, None),
+            },
+            Early::Listener => put(out, Some(begin.listener.as_bytes())),
+            Early::Method => put(out, of.map(|(request, bytes)| request.method_bytes(bytes))),
+            Early::Host => put(out, of.map(|(request, bytes)| request.host(bytes))),
+            Early::Path => put(out, of.map(|(request, bytes)| request.raw_path(bytes))),
+            Early::Query => match of.and_then(|(request, bytes)| request.query(bytes)) {
+                Some(query) => put(out, Some(&redact.query(query))),
+                None => put(out, None),
+            },
+            Early::Protocol => put(out, of.map(|(request, _)| protocol(request))),
+            Early::Request => match of {
+                Some((request, bytes)) => self.quoted(out, |out| request_line(out, request, bytes, redact)),
+                None => put(out, None),
+            },
+            Early::Referer => match header(of, b"referer", redact) {
+                Some(url) => put(out, Some(&redact.url(url))),
+                None => put(out, None),
+            },
+            Early::UserAgent => put(out, header(of, b"user-agent", redact)),
+            Early::Header(name) => put(out, header(of, name, redact)),
+        }
+    }
+
+    fn late(&self, out: &mut Vec<u8>, piece: &Late, end: &End<'_>) {
+        let put = |out: &mut Vec<u8>, value: Option<&str>| text::text(out, self.style, value.map(str::as_bytes));
+        match piece {
+            Late::Text(text) => out.extend_from_slice(text),
+            Late::Route => put(out, end.route),
+            Late::Service => put(out, end.service),
+            Late::Target => put(out, end.target),
+            Late::Status if end.status == 0 && self.style == Style::Plain => out.push(b'-'),
+            Late::Status => decimal(out, u64::from(end.status)),
+            Late::BytesIn => decimal(out, end.bytes_in),
+            Late::BytesOut => decimal(out, end.bytes_out),
+            // Combined has `-` for nothing.
+            Late::BodyBytesOut if end.body_bytes_out == 0 && self.style == Style::Plain => out.push(b'-'),
+            Late::BodyBytesOut => decimal(out, end.body_bytes_out),
+            Late::Duration => seconds(out, end.total_us),
+            Late::DurationUpstream => match end.upstream_us {
+                Some(us) => seconds(out, us),
+                None => put(out, None),
+            },
+            Late::DurationOwn => seconds(out, end.total_us.saturating_sub(end.upstream_us.unwrap_or(0))),
+            Late::Retries => decimal(out, u64::from(end.retries)),
+            Late::Error => put(out, end.error),
+            Late::Reason => put(out, end.reason),
+        }
+    }
+
+    /// Text that needs no escaping, in quotes where the style has them.
+    fn quoted(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let quote: &[u8] = if self.style == Style::Json { b"\"" } else { b"" };
+        out.extend_from_slice(quote);
+        write(out);
+        out.extend_from_slice(quote);
+    }
+}
+
+fn protocol(request: &Request) -> &'static [u8] {
+    match request.version() {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
+}
+
+/// The request line as `%r` shows it; only templates have it, so it is always plain text.
+fn request_line(out: &mut Vec<u8>, request: &Request, bytes: &[u8], redact: &Redact) {
+    text::plain(out, request.method_bytes(bytes));
+    out.push(b' ');
+    text::plain(out, request.raw_path(bytes));
+    if let Some(query) = request.query(bytes) {
+        out.push(b'?');
+        text::plain(out, &redact.query(query));
+    }
+    out.push(b' ');
+    out.extend_from_slice(protocol(request));
+}
+
+/// The first value of a header.
+fn header<'a>(of: Option<(&Request, &'a [u8])>, name: &[u8], redact: &Redact) -> Option<&'a [u8]> {
+    let (request, bytes) = of?;
+    let value = request.get(bytes, name).next()?;
+    Some(if redact.header(name) { REDACTED } else { value })
+}

@@ -1,0 +1,94 @@
+//! Times as lines show them, always UTC; the text of a second is made once.
+
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
+/// Year, month and day (both from 1) of a number of days since 1970-01-01, in eras of 400 years that begin on 1 March.
+#[must_use]
+pub fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let month = (shifted_month + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted_month + 2) / 5 + 1)
+}
+
+/// The texts of one second, kept for the lines of the same second.
+#[derive(Debug)]
+pub struct Stamp {
+    second: u64,
+    /// `2026-11-21T15:26:16`
+    rfc3339: [u8; 19],
+    /// `21/Nov/2026:15:26:16`
+    common: [u8; 20],
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        let mut stamp = Self { second: 0, rfc3339: *b"0000-00-00T00:00:00", common: *b"00/Jan/0000:00:00:00" };
+        stamp.format();
+        stamp
+    }
+}
+
+impl Stamp {
+    /// Goes to that second.
+    fn seek(&mut self, second: u64) {
+        if second != self.second {
+            self.second = second;
+            self.format();
+        }
+    }
+
+    fn format(&mut self) {
+        let (year, month, day) = civil(self.second / 86_400);
+        let second = self.second % 86_400;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        for (at, value) in [(0, year / 100), (2, year), (5, month), (8, day), (11, hour), (14, minute), (17, second)] {
+            two(&mut self.rfc3339, at, value);
+        }
+        for (at, value) in [(0, day), (7, year / 100), (9, year), (12, hour), (15, minute), (18, second)] {
+            two(&mut self.common, at, value);
+        }
+        self.common[3..6].copy_from_slice(MONTHS[usize::try_from(month - 1).unwrap_or(0) % 12]);
+    }
+
+    /// Appends RFC 3339 with milliseconds: `2026-11-21T15:26:16.042Z`.
+    pub fn rfc3339(&mut self, out: &mut Vec<u8>, unix_ms: u64) {
+        self.seek(unix_ms / 1_000);
+        out.extend_from_slice(&self.rfc3339);
+        let mut rest = *b".000Z";
+        two(&mut rest, 2, unix_ms % 100);
+        rest[1] += u8::try_from(unix_ms / 100 % 10).unwrap_or(0);
+        out.extend_from_slice(&rest);
+    }
+
+    /// Appends the time of the common log format, without brackets: `21/Nov/2026:15:26:16 +0000`.
+    pub fn common(&mut self, out: &mut Vec<u8>, unix_ms: u64) {
+        self.seek(unix_ms / 1_000);
+        out.extend_from_slice(&self.common);
+        out.extend_from_slice(b" +0000");
+    }
+
+    /// Appends the time of a local syslog line (RFC 3164 §4.1.2): `Nov  1 15:26:16`.
+    pub fn syslog(&mut self, out: &mut Vec<u8>, unix_ms: u64) {
+        self.seek(unix_ms / 1_000);
+        out.extend_from_slice(&self.common[3..6]);
+        out.push(b' ');
+        out.push(if self.common[0] == b'0' { b' ' } else { self.common[0] });
+        out.push(self.common[1]);
+        out.push(b' ');
+        out.extend_from_slice(&self.common[12..]);
+    }
+}
+
+/// The last two decimal digits of a value.
+fn two(out: &mut [u8], at: usize, value: u64) {
+    let value = u8::try_from(value % 100).unwrap_or(0);
+    out[at] = b'0' + value / 10;
+    out[at + 1] = b'0' + value % 10;
+}
