@@ -49,6 +49,7 @@ impl<'a> About<'a> {
             head_only: self.method == Method::Head,
             keep_alive: self.keep_alive,
             request_id: self.request_id.as_bytes(),
+            edits: &filter::NO_EDITS,
             tally: Some(&self.tally),
             record: None,
             unread,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fastgate_core::filter::{self, Answer, Content};
+use fastgate_core::filter::{self, Answer, CompiledEdits, Content};
 use fastgate_core::http1::Version;
 
 use crate::connection::{After, Conn, LINGER_BYTES, LINGER_MS};
@@ -20,6 +20,8 @@ pub(crate) struct To<'a> {
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
     pub(crate) request_id: &'a [u8],
+    /// The route's changes to it.
+    pub(crate) edits: &'a CompiledEdits,
     /// Where it is counted; none for a message that is no request.
     pub(crate) tally: Option<&'a Tally<'a>>,
     /// The line of a message that is no request.
@@ -75,6 +77,7 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
             version: to.version,
             head_only: to.head_only,
             fields: what.fields,
+            edits: to.edits,
             content: what.content,
             date: &*date,
         };

@@ -1,9 +1,8 @@
 //! The only reader of the machine's clocks; everything else is handed ticks or nanoseconds.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::deadlines::{TICK_MS, Tick};
 
@@ -77,11 +76,13 @@ impl Meter {
     }
 }
 
-/// Nanoseconds of the monotonic clock.
-#[expect(clippy::cast_sign_loss, reason = "the monotonic clock counts from a start in the past")]
+/// Where the nanoseconds of this process count from.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds of the monotonic clock, the same for all threads; never 0.
 pub(crate) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+    let since = Instant::now().saturating_duration_since(*ORIGIN);
+    since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(since.subsec_nanos())).max(1)
 }
 
 /// Milliseconds since 1970.

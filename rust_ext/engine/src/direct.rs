@@ -4,7 +4,7 @@ use fastgate_core::filter::Content;
 use fastgate_core::route::Captures;
 
 use crate::about::About;
-use crate::answer::{self, Unread, What};
+use crate::answer::{self, To, Unread, What};
 use crate::connection::{After, Conn};
 use crate::exchange::body::Reader;
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ pub(crate) async fn direct(
     captures: &Captures,
 ) -> Result<After, Failure> {
     let worker = conn.worker.clone();
-    let to = about.to(leave_body(conn, head, about));
+    let to = To { edits: &route.response_edits, ..about.to(leave_body(conn, head, about)) };
     match &route.action {
         Action::Respond(respond) => {
             let fields: Vec<_> = respond.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();

@@ -96,6 +96,7 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
         head_only: false,
         keep_alive: false,
         request_id: &request_id,
+        edits: &fastgate_core::filter::NO_EDITS,
         tally: None,
         record: record.as_deref(),
         unread: Unread::Unknown,

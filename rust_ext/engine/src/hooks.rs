@@ -9,7 +9,6 @@ use fastgate_core::route::Captures;
 use crate::about::About;
 use crate::answer::{self, What};
 use crate::connection::{After, Conn};
-use crate::deadlines::Tick;
 use crate::direct;
 use crate::fault::{Fault, FaultKind};
 use crate::head::Head;
@@ -33,7 +32,6 @@ pub(crate) async fn run(
     about: &About<'_>,
     route: &Route,
     captures: &Captures,
-    limit: Tick,
 ) -> Result<Decision, Fault> {
     let worker = conn.worker.clone();
     let ticket = Ticket(&worker, worker.hooks.ticket());
@@ -48,7 +46,7 @@ pub(crate) async fn run(
     };
     let reply = ReplyTo { shared: worker.shared.clone(), worker: worker.index, ticket: ticket.1 };
     worker.shared.host.on_request(HookJob::new(work, reply));
-    conn.deadline.set_after(limit);
+    conn.deadline.set_after(route.hook_limit);
     let reply = poll_fn(|cx| match worker.hooks.poll(cx, ticket.1) {
         Poll::Ready(reply) => Poll::Ready(Some(reply)),
         Poll::Pending if conn.deadline.expired() => Poll::Ready(None),

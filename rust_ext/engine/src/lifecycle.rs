@@ -70,7 +70,22 @@ fn proceed(
 
         // 4-7 guard, identify, authorise, limit: join here, each before what costs more than itself.
 
-        // A direct answer needs no upstream: whatever would follow is spared.
+        if let Action::Proxy(proxy) = &route.action {
+            check_length(head, proxy)?;
+        }
+
+        // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out;
+        // they stand before every kind of route, so that one that guards it does.
+        let mut edits = Vec::new();
+        if route.on_request {
+            let decision = Box::pin(hooks::run(conn, head, about, route, &captures)).await?;
+            if let Some(early) = decision.answer {
+                return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
+            }
+            edits = decision.edits;
+        }
+
+        // An answer of the route's own needs no upstream: whatever would follow is spared.
         let proxy = match &route.action {
             Action::Proxy(proxy) => proxy,
             Action::Respond(_) | Action::Redirect { .. } => {
@@ -80,17 +95,6 @@ fn proceed(
                 return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;
             }
         };
-        check_length(head, proxy)?;
-
-        // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out.
-        let mut edits = Vec::new();
-        if route.on_request {
-            let decision = Box::pin(hooks::run(conn, head, about, route, &captures, proxy.response.ticks)).await?;
-            if let Some(early) = decision.answer {
-                return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
-            }
-            edits = decision.edits;
-        }
         let mut rewritten = Vec::new();
         if let Some(rewriter) = &proxy.rewrite {
             let scratch = worker.scratch.borrow();

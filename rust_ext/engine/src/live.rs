@@ -70,6 +70,8 @@ impl std::ops::Deref for Route {
 pub(crate) struct Steps {
     pub(crate) action: Action,
     pub(crate) on_request: bool,
+    /// How long its hooks may take.
+    pub(crate) hook_limit: Tick,
     pub(crate) request_edits: CompiledEdits,
     pub(crate) response_edits: CompiledEdits,
 }
@@ -351,6 +353,7 @@ fn compile_steps(
     Some(Steps {
         action: action?,
         on_request: route.on_request,
+        hook_limit: ticks(route.timeouts.response_ms),
         request_edits: request_edits?,
         response_edits: response_edits?,
     })

@@ -1,6 +1,6 @@
 //! The gateway's own answers: fixed content, or a problem document (RFC 9457).
 
-use super::edits::{is_value, line};
+use super::edits::{CompiledEdits, Edits, is_value, line};
 use super::response_head::connection;
 use crate::http1::{Version, is_token, write};
 
@@ -35,6 +35,8 @@ pub struct Answer<'a> {
     pub head_only: bool,
     /// More fields. Those that could not be read back as one line each are left out, as are framing fields.
     pub fields: &'a [(&'a str, &'a [u8])],
+    /// The route's changes to what it answers.
+    pub edits: &'a CompiledEdits,
     /// What it carries.
     pub content: Content<'a>,
     /// The value of `Date`; empty for none.
@@ -51,13 +53,15 @@ pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
     out.push(b' ');
     out.extend_from_slice(status_phrase(a.status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    if is_value(a.date) && !a.date.is_empty() {
+    let edits = Edits { route: a.edits, hook: &[] };
+    if is_value(a.date) && !a.date.is_empty() && !edits.replace(b"date") {
         line(out, b"Date", a.date);
     }
-    let typed = a.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let typed =
+        a.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) || edits.replace(b"content-type");
     for (name, value) in a.fields {
         let owned = OWNED.iter().any(|owned| name.eq_ignore_ascii_case(owned));
-        if !owned && is_token(name.as_bytes()) && is_value(value) {
+        if !owned && !edits.replace(name.as_bytes()) && is_token(name.as_bytes()) && is_value(value) {
             line(out, name.as_bytes(), value);
         }
     }
@@ -79,7 +83,8 @@ pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
         write::decimal(out, body.len() as u64);
         out.extend_from_slice(b"\r\n");
     }
-    if is_value(a.request_id) && !a.request_id.is_empty() {
+    edits.write(out);
+    if is_value(a.request_id) && !a.request_id.is_empty() && !edits.replace(b"x-request-id") {
         line(out, b"X-Request-Id", a.request_id);
     }
     connection(out, a.version, a.keep_alive);

@@ -111,6 +111,9 @@ pub struct CompiledEdits {
     edits: Vec<Edit>,
 }
 
+/// No changes.
+pub static NO_EDITS: CompiledEdits = CompiledEdits { edits: Vec::new() };
+
 impl CompiledEdits {
     /// Checks and compiles them.
     ///

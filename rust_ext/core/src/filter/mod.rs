@@ -10,7 +10,7 @@ mod run;
 
 pub use address::{Client, client_address, request_id};
 pub use answer::{Answer, Content, status_phrase, write_answer};
-pub use edits::{CompiledEdits, Edit, EditError};
+pub use edits::{CompiledEdits, Edit, EditError, NO_EDITS};
 pub(crate) use edits::{Edits, is_value, line};
 pub use request_head::{Outgoing, write_request_head};
 pub(crate) use response_head::connection;

@@ -383,6 +383,7 @@ fn h5_own_answers() {
             ("Content-Length", b"1"),
             ("X-Nul", b"\0"),
         ],
+        edits: &NO_EDITS,
         content: Content::Problem,
         date: b"Sat, 21 Nov 2026 12:00:00 GMT",
     };
@@ -413,6 +414,15 @@ fn h5_own_answers() {
     assert!(write(&Answer { content: bytes, ..answer }).contains("Content-Type: text/plain\r\nContent-Length: 2\r\n"));
     let none = write(&Answer { status: 204, content: bytes, ..answer });
     assert!(!none.contains("Content-") && none.ends_with("\r\n\r\n"));
+    let names = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let edits = CompiledEdits::new(&HeaderEdits {
+        set: names(&[("Content-Type", "text/html"), ("X-Frame-Options", "DENY")]),
+        add: names(&[("X-More", "1")]),
+        remove: vec!["allow".to_owned()],
+    });
+    let edited = write(&Answer { edits: &edits.unwrap(), content: bytes, ..answer });
+    assert!(!edited.contains("Allow") && !edited.contains("text/plain"), "{edited}");
+    assert!(edited.contains("Content-Type: text/html\r\nX-Frame-Options: DENY\r\nX-More: 1\r\n"), "{edited}");
 }
 
 proptest! {

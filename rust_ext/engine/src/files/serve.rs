@@ -24,7 +24,6 @@ use crate::direct;
 use crate::failure::Failure;
 use crate::fault::FaultKind;
 use crate::head::{Head, RequestFields};
-use crate::hooks;
 use crate::live::Route;
 use crate::worker::Worker;
 
@@ -37,24 +36,18 @@ pub(crate) async fn serve(
     files: &Arc<Files>,
     captures: &Captures,
 ) -> Result<After, Failure> {
-    if route.on_request {
-        let decision = hooks::run(conn, head, about, route, captures, files.response).await?;
-        if let Some(early) = decision.answer {
-            return Ok(hooks::answer(conn, head, about, &early).await);
-        }
-    }
     if !matches!(about.method, Method::Get | Method::Head) {
         return Err(Failure { allow: Some("GET, HEAD".to_owned()), ..FaultKind::MethodNotAllowed.into() });
     }
     let worker = conn.worker.clone();
     let Some(asked) = asked(&worker, head, files, captures) else { return Err(FaultKind::NoFile.into()) };
     if asked.wanted == Wanted::File && asked.path.is_empty() {
-        return Ok(to_folder(conn, head, about).await);
+        return Ok(to_folder(conn, head, about, route).await);
     }
     let Some(permit) = worker.shared.files.take() else { return Err(FaultKind::FilesBusy.into()) };
     match look_up(conn, head, files, asked).await? {
         Lookup::File(found) => answer(conn, head, about, route, files, found, permit).await,
-        Lookup::Folder => Ok(to_folder(conn, head, about).await),
+        Lookup::Folder => Ok(to_folder(conn, head, about, route).await),
         Lookup::Nothing => Err(FaultKind::NoFile.into()),
     }
 }
@@ -99,13 +92,13 @@ async fn look_up(conn: &Conn, head: &mut Head, files: &Arc<Files>, asked: Asked)
 }
 
 /// 308 to the same path with its slash, so that relative links in the index lead into the folder.
-async fn to_folder(conn: &mut Conn, head: &Head, about: &About<'_>) -> After {
+async fn to_folder(conn: &mut Conn, head: &Head, about: &About<'_>, route: &Route) -> After {
     let location = {
         let scratch = conn.worker.scratch.borrow();
         let bytes = head.bytes(&scratch.read);
         redirect_location(head.request().path(bytes), head.request().query(bytes))
     };
-    let to = about.to(direct::leave_body(conn, head, about));
+    let to = To { edits: &route.response_edits, ..about.to(direct::leave_body(conn, head, about)) };
     let fields = [("Location", location.as_slice())];
     let content = Content::Bytes { content_type: None, body: &[] };
     answer::give(conn, to, What { status: 308, detail: "", fields: &fields, content }).await
@@ -134,7 +127,7 @@ async fn answer(
     // A time ahead of ours would be a promise (RFC 9110 §8.8.2.1).
     let modified = u64::try_from(found.modified.0).ok().map(|modified| modified.min(now));
     let plan = plan(&worker, head, about, &Validators { tag: &tag, modified, now }, found.size);
-    let to = about.to(direct::leave_body(conn, head, about));
+    let to = To { edits: &route.response_edits, ..about.to(direct::leave_body(conn, head, about)) };
     let (status, part) = match plan {
         Plan::Send(status, part) => (status, part),
         Plan::NotModified => (304, 0..0),

@@ -1,6 +1,6 @@
 //! The gateway's own answer, with whatever bytes a config or a hook may put into it.
 
-use fastgate_core::filter::{Answer, Content, write_answer};
+use fastgate_core::filter::{Answer, Content, NO_EDITS, write_answer};
 use fastgate_core::http1::{Method, Progress, Response, ResponseFraming, Version};
 
 use crate::{knobs, reference};
@@ -21,6 +21,7 @@ pub fn check(knobs: u8, text: &[u8]) {
         version: if knobs::bit(knobs, 0) { Version::Http10 } else { Version::Http11 },
         head_only: knobs::bit(knobs, 2),
         fields: &[(&name, part(1))],
+        edits: &NO_EDITS,
         content: if problem {
             Content::Problem
         } else {
