@@ -274,3 +274,23 @@ def test_many_rounds_of_start_and_stop(gateway):
             assert ask(gateway)[0] == 200
         assert gateway.stop()
     assert [t.name for t in threading.enumerate() if t.name == "fastgate-hooks"] == []
+
+
+def test_guards_routes_that_answer_themselves(gateway, tmp_path):
+    """A hook stands before every kind of route, and the route's response headers are on its own answers."""
+    (tmp_path / "page.txt").write_text("a page")
+    shown = {"response_headers": {"set": {"x-shown": "yes"}}}
+    gateway.route("fixed", match={"path": "/fixed"}, respond={"status": 200, "body": "open"}, policies=shown)
+    gateway.route("away", match={"path": "/away"}, redirect={"to": "/fixed"}, policies=shown)
+    gateway.route("files", match={"prefix": "/files"}, static={"root": str(tmp_path)}, policies=shown)
+
+    @gateway.on_request(routes=["fixed", "away", "files"])
+    def guard(request: Request) -> Response | None:
+        return None if request.headers.get("x-key") == "1" else Response(b"shut", status=403)
+
+    gateway.start()
+    for path, status in [("/fixed", 200), ("/away", 308), ("/files/page.txt", 200)]:
+        for key, wanted in [("0", 403), ("1", status)]:
+            got, headers, _ = ask(gateway, path, x_key=key)
+            assert got == wanted, (path, key)
+            assert (headers.get("x-shown") == "yes") == (key == "1"), (path, key)
