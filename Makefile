@@ -68,7 +68,7 @@ bins: ## the engine without Python, the load client, the test origin and the flo
 
 tools: # peers and probes that some tests use: optional, installed only as root
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  missing=; for tool in nginx haproxy redis-server strace valgrind; do \
+	  missing=; for tool in nginx haproxy redis-server strace valgrind curl zsh fish; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	  if [ -n "$$missing" ]; then \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
