@@ -21,15 +21,20 @@ from bench.load.process import Origin
 Result = TypeVar("Result")
 CASES = {"get": (), "post_1k": ("--body", "1024", "--path", "/b/128"), "chunked": ("--path", "/c/1024")}
 INSTRUCTIONS = {"get": 8_000}  # the issue bounds GET; the others are stated
+LINE = 6_000  # a line of the access log, its writing included
 SANITY = 30_000  # above this the engine is not what is measured
 
 
-def measured(engine: Path, directory: Path, measure: Callable[[list[str]], Result]) -> Result:
+def measured(
+    engine: Path, directory: Path, measure: Callable[[list[str]], Result], logs: dict[str, object] | None = None
+) -> Result:
     """The figure; where a tool or binary is missing the test is skipped by name, and fails in CI."""
     try:
         with Origin() as origin:
             file = directory / "snapshot.json"
-            file.write_text(json.dumps(snapshot(f"http://{origin.address}", workers=1)))
+            file.write_text(
+                json.dumps(snapshot(f"http://{origin.address}", workers=1) | ({"logs": logs} if logs else {}))
+            )
             return measure([str(engine), str(file)])
     except Missing as missing:
         if os.environ.get("CI") == "true":
@@ -56,3 +61,30 @@ def test_user_instructions_of_a_request(case: str, engine: Path, tmp_path: Path)
     found = measured(engine, tmp_path, lambda command: cost.instructions(command, load))
     print(f"{case}: {found:.0f} user instructions a request")
     assert 100 < found <= INSTRUCTIONS.get(case, SANITY), f"{case}: {found:.0f} user instructions a request"
+
+
+def access_log(directory: Path) -> dict[str, object]:
+    """An access log of every request, as JSON."""
+    return {"access": {"to": {"file": str(directory / "access.log")}, "format": "json", "sample": 1.0}}
+
+
+def test_an_access_log_adds_no_call_to_a_request(engine: Path, tmp_path: Path) -> None:
+    load = cost.Load(64, 1_000, 3_000)
+    calls = measured(engine, tmp_path, lambda command: cost.calls(command, load), access_log(tmp_path))
+    print(f"get with an access log: {calls.data:.3f} data calls, {calls.waits:.3f} waits a request")
+    # Its thread writes 64 KiB at a time: some 150 lines.
+    assert 4 <= round(calls.data, 2) <= 4.02, calls
+    assert not calls.others, calls
+
+
+def test_user_instructions_of_an_access_log_line(engine: Path, tmp_path: Path) -> None:
+    if "release" not in engine.parts:
+        pytest.skip(f"instructions are counted on the release build, not on {engine}")
+    load = cost.Load(16, 1_000, 4_000)
+
+    def count(command: list[str]) -> float:
+        return cost.instructions(command, load)
+
+    without, found = measured(engine, tmp_path, count), measured(engine, tmp_path, count, access_log(tmp_path))
+    print(f"access log: {found - without:.0f} user instructions a line of JSON")
+    assert 100 < found - without <= LINE

@@ -96,14 +96,21 @@ impl Format {
                 None => put(out, None),
             },
             Early::Listener => put(out, Some(begin.listener.as_bytes())),
-            Early::Method => put(out, of.map(|(request, bytes)| request.method_bytes(bytes))),
+            // Methods and versions are made of letters that need no escaping: the parser has refused others.
+            Early::Method => match of {
+                Some((request, bytes)) => self.quoted(out, |out| out.extend_from_slice(request.method_bytes(bytes))),
+                None => put(out, None),
+            },
             Early::Host => put(out, of.map(|(request, bytes)| request.host(bytes))),
             Early::Path => put(out, of.map(|(request, bytes)| request.raw_path(bytes))),
             Early::Query => match of.and_then(|(request, bytes)| request.query(bytes)) {
                 Some(query) => put(out, Some(&redact.query(query))),
                 None => put(out, None),
             },
-            Early::Protocol => put(out, of.map(|(request, _)| protocol(request))),
+            Early::Protocol => match of {
+                Some((request, _)) => self.quoted(out, |out| out.extend_from_slice(protocol(request))),
+                None => put(out, None),
+            },
             Early::Request => match of {
                 Some((request, bytes)) => self.quoted(out, |out| request_line(out, request, bytes, redact)),
                 None => put(out, None),

@@ -41,16 +41,17 @@ fn byte_needs_care(byte: u8) -> bool {
 
 /// How many bytes at the beginning need no care.
 fn plain_len(value: &[u8]) -> usize {
-    let (words, rest) = value.as_chunks::<8>();
-    let mut at = 0;
-    for word in words {
-        if needs_care(u64::from_ne_bytes(*word)) {
-            break;
-        }
-        at += 8;
+    let (words, _) = value.as_chunks::<8>();
+    let clean = words.iter().take_while(|word| !needs_care(u64::from_ne_bytes(**word))).count();
+    // What is left of the last word is looked at together with bytes that were looked at already.
+    if clean == words.len()
+        && let Some(last) = value.last_chunk::<8>()
+        && !needs_care(u64::from_ne_bytes(*last))
+    {
+        return value.len();
     }
-    let end = if at == words.len() * 8 { rest } else { &value[at..] };
-    at + end.iter().position(|byte| byte_needs_care(*byte)).unwrap_or(end.len())
+    let at = clean * 8;
+    at + value[at..].iter().position(|byte| byte_needs_care(*byte)).unwrap_or(value.len() - at)
 }
 
 /// Appends a value as a JSON string, quotes included: always one line of valid UTF-8, whatever the bytes are.

@@ -56,10 +56,8 @@ enum Stream {
 /// What became of some lines.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// Lines that are out.
-    pub(crate) lines: u64,
-    /// The first thing that went wrong with the others.
-    pub(crate) error: Option<io::Error>,
+    /// What kept some lines from going out: the first error, and how many lines went out all the same.
+    pub(crate) failed: Option<(io::Error, u64)>,
 }
 
 impl Sink {
@@ -156,7 +154,8 @@ fn write_all(fd: BorrowedFd<'_>, lines: &[u8], piece: usize, wait: &mut dyn FnMu
     if error.is_some() && done.last().is_some_and(|last| *last != b'\n') {
         let _ = rustix::io::write(fd, b"\n");
     }
-    Written { lines: count(done), error }
+    // The lines are counted only where some are missing.
+    Written { failed: error.map(|error| (error, count(done))) }
 }
 
 /// Whether it takes something, after a short look. An error is for the write to find.
@@ -196,15 +195,15 @@ impl Syslog {
     }
 
     fn write(&mut self, lines: &[u8], wait: &mut dyn FnMut() -> bool) -> Written {
-        let mut written = Written::default();
+        let (mut sent, mut error) = (0, None);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             match self.send(line, wait) {
-                Ok(()) => written.lines += 1,
-                Err(error) => written.error = written.error.or(Some(error)),
+                Ok(()) => sent += 1,
+                Err(failed) => error = error.or(Some(failed)),
             }
         }
-        written
+        Written { failed: error.map(|error| (error, sent)) }
     }
 
     fn send(&mut self, line: &[u8], wait: &mut dyn FnMut() -> bool) -> io::Result<()> {

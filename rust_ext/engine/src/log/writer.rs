@@ -168,14 +168,16 @@ impl Writer {
         let mut looks = LAST_LOOKS;
         while let Ok(Some(batch)) = queue.recv() {
             self.ended.1.notify_all();
-            let Written { lines, error } = batch.sink.write(&batch.bytes, &mut || {
+            let Written { failed } = batch.sink.write(&batch.bytes, &mut || {
                 // While the process lives the queue fills up behind a reader that is slow; at its end there is a bound.
                 if self.ending.load(SeqCst) {
                     looks = looks.saturating_sub(1);
                 }
                 looks > 0
             });
-            let lost = u64::from(batch.lines).saturating_sub(lines);
+            let all = u64::from(batch.lines);
+            let (error, lines) = failed.map_or((None, all), |(error, lines)| (Some(error), lines));
+            let lost = all.saturating_sub(lines);
             self.written.fetch_add(lines, Relaxed);
             self.failed.fetch_add(lost, Relaxed);
             if let Some(line) = complaint.about(batch.sink.name(), lost, error, clock.elapsed()) {
