@@ -1,6 +1,5 @@
 //! The only reader of the machine's clocks; everything else is handed ticks or nanoseconds.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -76,14 +75,8 @@ impl Meter {
     }
 }
 
-/// Where the nanoseconds of this process count from.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Nanoseconds of the monotonic clock, the same for all threads; never 0.
-pub(crate) fn monotonic_ns() -> u64 {
-    let since = Instant::now().saturating_duration_since(*ORIGIN);
-    since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(since.subsec_nanos())).max(1)
-}
+/// Nanoseconds of the monotonic clock, the same for all threads.
+pub(crate) use crate::sys::monotonic_ns;
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_ms() -> u64 {

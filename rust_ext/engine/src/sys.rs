@@ -19,6 +19,15 @@ pub(crate) fn close_inherited(fd: i32) {
     unsafe { libc::close(fd) };
 }
 
+/// Nanoseconds of the monotonic clock; the standard library's form of it costs three times the instructions.
+#[expect(clippy::cast_sign_loss, reason = "the monotonic clock counts from a start in the past")]
+pub(crate) fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local that outlives the call; the clock exists on every platform we build for.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
 /// The signals that the bare engine answers to; blocked in every thread so that only [`wait_signal`] takes them.
 const SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1];
 

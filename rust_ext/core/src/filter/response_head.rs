@@ -57,7 +57,7 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
     }
     run.flush(out, bytes);
     if !dated && (free || !edits.replace(b"date")) {
-        line(out, b"Date", i.date);
+        write_date(out, i.date);
     }
     if !said_length && let Some(length) = length {
         out.extend_from_slice(b"Content-Length: ");
@@ -82,6 +82,17 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
         edits.write(out);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The usual date has one length, known here, so that it is one copy (RFC 9110 §5.6.7).
+#[inline]
+fn write_date(out: &mut Vec<u8>, date: &[u8]) {
+    let Some(date) = date.first_chunk::<29>().filter(|_| date.len() == 29) else {
+        return line(out, b"Date", date);
+    };
+    let mut text = *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    text[6..35].copy_from_slice(date);
+    out.extend_from_slice(&text);
 }
 
 /// `close` or, to HTTP/1.0, `keep-alive`, where it is not the version's own default (RFC 9112 §9.3).

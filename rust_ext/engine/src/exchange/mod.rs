@@ -322,7 +322,9 @@ impl<'a> Exchange<'a> {
             out.clear();
             Fault::client(reason)
         })?;
-        self.facts.tally.received(taken.used);
+        if taken.used > 0 {
+            self.facts.tally.received(taken.used);
+        }
         self.body_bytes += ranges.iter().map(|range| range.len() as u64).sum::<u64>();
         if taken.ended && taken.used < input.len() {
             self.conn.pending.extend_from_slice(&input[taken.used..]);

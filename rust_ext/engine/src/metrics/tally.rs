@@ -104,12 +104,14 @@ impl<'a> Tally<'a> {
     }
 
     /// Counts bytes of the request.
+    #[inline]
     pub(crate) fn received(&self, bytes: usize) {
         self.line().received.add(bytes as u64);
         self.record.with(|record| add(&record.received, bytes));
     }
 
     /// Counts bytes of the answer.
+    #[inline]
     pub(crate) fn sent(&self, bytes: usize) {
         self.line().sent.add(bytes as u64);
         self.record.with(|record| add(&record.sent, bytes));
