@@ -66,7 +66,7 @@ def test_a_taken_port_leaves_the_old_config(tmp_path: Path) -> None:
         gateway.signal(signal.SIGHUP)
         gateway.wait_for(f"not reloaded, the old config goes on: listener second cannot listen on {taken}")
         assert body(gateway, address) == "one"
-        assert list(gateway.ask("status")["listeners"]) == ["public"]
+        assert "second" not in gateway.ask("status")["listeners"]
 
 
 def test_files_are_watched_through_renames_and_symlinks(tmp_path: Path) -> None:
