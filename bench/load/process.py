@@ -50,8 +50,15 @@ def first_line(process: subprocess.Popen[str], stream: IO[str], *, kill: bool = 
         if kill:
             process.kill()
             process.wait()
-        raise Failed(f"{process.args!r} {'ended' if spoke else 'stayed silent'} instead of saying where it listens")
+        raise Failed(f"{_name(process)} {'ended' if spoke else 'stayed silent'} instead of saying where it listens")
     return line
+
+
+def _name(process: subprocess.Popen[str]) -> str:
+    """The program's name: results are published, and say nothing of the machine's folders."""
+    args = process.args
+    first = args[0] if isinstance(args, (list, tuple)) else args
+    return Path(os.fsdecode(first)).name  # type: ignore[arg-type]
 
 
 def free_port() -> int:
@@ -77,7 +84,7 @@ def wait_until_it_answers(port: int, process: subprocess.Popen[str]) -> None:
         select.select([], [], [], 0.02)  # no event tells when a foreign program is ready
     process.kill()
     process.communicate()
-    raise Failed(f"{process.args!r} does not answer on port {port}")
+    raise Failed(f"{_name(process)} does not answer within {START_LIMIT:g} s")
 
 
 class Origin:
