@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ sys.path.insert(
 )  # `harness` and `conformance` import the same way under every import mode
 
 from harness import EngineMissing, Origin, engine_binary
+
+# A shell that starts this run in the background has it ignore SIGINT, and so would every program that is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

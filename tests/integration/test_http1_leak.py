@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import statistics
 import threading
 
 import pytest
@@ -124,7 +125,8 @@ def test_memory_and_descriptors_are_flat() -> None:
             descriptors.append(gateway.descriptors())
         # the allocator's own pages come and go by megabytes: a leak shows as a low point that rises
         assert min(series[rounds // 2 :]) - max(series[: rounds // 2]) < 1 << 20, series
-        assert min(series[rounds // 2 :]) - min(series[: rounds // 2]) < 4 << 20, series
+        # against the usual low, not against one round in which the allocator had just given pages back
+        assert min(series[rounds // 2 :]) - statistics.median_low(series[: rounds // 2]) < 4 << 20, series
         wait_for(lambda: gateway.descriptors() <= max(descriptors[:2]) + 16, f"descriptors back to {descriptors[:2]}")
 
 
