@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod calendar;
 pub mod files;
 pub mod filter;
 pub mod http1;

@@ -1,10 +1,8 @@
 //! The Date field of the gateway's own answers (RFC 9110 §5.6.7), formatted once a second by the sweep.
 
-use fastgate_core::log::civil;
+use fastgate_core::calendar::{MONTHS, civil};
 
 const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 /// Seconds since 1970 as an IMF-fixdate.
 pub(crate) fn format(unix_seconds: u64) -> [u8; 29] {

@@ -1,7 +1,7 @@
 //! `HTTP-date` as it is received: three forms, of which only one is still written (RFC 9110 §5.6.7).
 
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+use crate::calendar::MONTHS;
+
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Seconds since 1970 of an `HTTP-date`; `now` settles the century of a year of two digits.

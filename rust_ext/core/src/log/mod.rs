@@ -17,4 +17,4 @@ pub use format::{Format, NAMES};
 pub use line::{Begin, End};
 pub use redact::Redact;
 pub use text::{LONGEST, json_string};
-pub use time::{Stamp, civil};
+pub use time::Stamp;

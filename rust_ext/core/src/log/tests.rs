@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Begin, End, Format, LONGEST, NAMES, Redact, Stamp, civil, json_string};
+use super::{Begin, End, Format, LONGEST, NAMES, Redact, Stamp, json_string};
+use crate::calendar::civil;
 use crate::http1::{Progress, Request, RequestRules};
 use crate::snapshot::Snapshot;
 
