@@ -74,9 +74,9 @@ DEV = """\
 
 A change of a config file, of what it includes or of a secret file is loaded within a second; a config with a fault
 changes nothing and says why. With `module:attribute`, a change of the application's own Python files starts the process
-again, once they compile; open connections end. Where this version has access logs, requests are logged readably on
-stderr unless the config has a log of its own, with the reason where the gateway answered by itself: the answers are the
-same as in use, so that nothing shows in development what clients must not see later.
+again, once they compile; open connections end. Requests are logged readably on stderr unless the config has a log of
+its own, with the reason where the gateway answered by itself: the answers are the same as in use, so that nothing shows
+in development what clients must not see later.
 """
 
 

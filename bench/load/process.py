@@ -56,9 +56,7 @@ def first_line(process: subprocess.Popen[str], stream: IO[str], *, kill: bool = 
 
 def _name(process: subprocess.Popen[str]) -> str:
     """The program's name: results are published, and say nothing of the machine's folders."""
-    args = process.args
-    first = args[0] if isinstance(args, (list, tuple)) else args
-    return Path(os.fsdecode(first)).name  # type: ignore[arg-type]
+    return Path(process.args[0]).name
 
 
 def free_port() -> int:

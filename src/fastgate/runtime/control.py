@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from fastgate.errors import ConfigError, FastgateError, Finding, StartError
 from fastgate.runtime.control_path import VARIABLE, default_path
 from fastgate.runtime.control_socket import Claim, claim, peer_uid
+from fastgate.runtime.reloads import ReloadResult
 
 MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 32
@@ -32,26 +33,6 @@ IDLE_SECONDS = 30.0
 
 log = logging.getLogger("fastgate")
 Plain = dict[str, Any]
-
-
-class ReloadResult(Protocol):
-    """What a reload did."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the new config runs."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-
-    @property
-    def errors(self) -> Sequence[Finding]:
-        """Why it does not."""
-
-    @property
-    def warnings(self) -> Sequence[Finding]:
-        """What is worth saying."""
 
 
 class Controlled(Protocol):
@@ -63,7 +44,7 @@ class Controlled(Protocol):
     def stats(self) -> Plain:
         """The engine's counters."""
 
-    def reload(self) -> Any:
+    def reload(self) -> ReloadResult:
         """Loads the config again; from any thread."""
 
     def drain(self) -> None:
@@ -307,7 +288,7 @@ class Control:
         self._wake()
 
     def _reloaded(self) -> Plain:
-        result: ReloadResult = self._runtime.reload()
+        result = self._runtime.reload()
         answer: Plain = {"ok": result.ok, "seconds": result.seconds, "warnings": plain(result.warnings)}
         if not result.ok:
             answer |= {"error": "not reloaded, the old config goes on", "findings": plain(result.errors)}

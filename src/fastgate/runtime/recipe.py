@@ -118,14 +118,13 @@ def compiled(snapshot: Snapshot) -> Compiled:
     """What the control plane keeps of a snapshot."""
     loaded = snapshot.loaded
     settings = loaded.config
-    control = getattr(settings.control, "socket", None)
     return Compiled(
         data=snapshot.data,
         routes=snapshot.routes,
         listeners=snapshot.listeners,
         workers=settings.workers,
-        control=None if control is None else str(control),
-        watch=bool(getattr(getattr(settings, "reload", None), "watch", False)),
+        control=settings.control.socket if settings.control else None,
+        watch=settings.reload.watch if settings.reload else False,
         warnings=loaded.warnings,
         files=tuple(str(path) for path in loaded.files),
         watched=_watched(loaded),

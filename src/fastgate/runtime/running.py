@@ -105,7 +105,7 @@ class Running:
 
     def drain(self) -> None:
         """Begins a graceful end, within the snapshot's `shutdown`: readiness goes down first."""
-        self._optional("set_ready", False, "draining")
+        self._engine.set_ready(False, "draining")
         self._engine.drain()
 
     def end(self) -> None:
@@ -135,16 +135,12 @@ class Running:
         return self._engine.alive(limit)
 
     def health(self) -> dict[str, Any]:
-        """What /healthz says; empty where the engine has no health yet."""
-        return self._optional("health") or {}
+        """What /healthz says."""
+        return self._engine.health()
 
     def reload_failed(self, reason: str) -> None:
         """Counts a reload whose config never reached the engine."""
-        self._optional("reload_failed", reason)
-
-    def _optional(self, name: str, *arguments: object) -> Any:
-        call = getattr(self._engine, name, None)
-        return None if call is None else call(*arguments)
+        self._engine.reload_failed(reason)
 
 
 def _translated(snapshot: Runnable, call: Callable[[], _T]) -> _T:
