@@ -7,6 +7,7 @@
 mod files;
 mod internal;
 mod logs;
+mod realtime;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use files::{Coding, Reads, Static};
 pub use internal::{Internal, InternalServes};
 pub use logs::{AccessLog, Level, LineFormat, LogFormat, LogTarget, Logs};
+pub use realtime::{
+    ClientPublish, Endpoint, Origins, PublicationFormat, PublishKey, Queue, Realtime, Redis, SecretString, Source,
+    WhenFull,
+};
 
 /// The version of this contract; a snapshot of another version is refused.
 pub const VERSION: u32 = 1;
@@ -52,6 +57,9 @@ pub struct Snapshot {
     /// Where the engine itself says how it is; without one nothing is opened.
     #[serde(default)]
     pub internal: Vec<Internal>,
+    /// The hub.
+    #[serde(default)]
+    pub realtime: Realtime,
 }
 
 /// Ceilings of the process (the config's top-level `limits`).
@@ -316,6 +324,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Answer with files of a folder.
     Static(Static),
+    /// Let a subscriber into the hub.
+    Realtime(Endpoint),
 }
 
 /// A fixed answer. Without a body, 4xx and 5xx get a problem document.

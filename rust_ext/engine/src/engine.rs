@@ -17,6 +17,7 @@ use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::health::Status;
 use crate::host::{Host, Level};
+use crate::hub::{Delivered, Hub, Post, PublishError};
 use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
 use crate::live::Live;
@@ -135,6 +136,7 @@ impl Engine {
             beat: AtomicU64::new(clock::monotonic_ns()),
             descriptors: AtomicU32::new(0),
             adopt,
+            post: Post::new(),
         };
         let shared = Arc::new(Shared {
             live: Mutex::new(live),
@@ -148,6 +150,7 @@ impl Engine {
             files: Budget::new(plan.files),
             series: Series::default(),
             status: Status::new(),
+            hub: Hub::default(),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
         let built = Arc::new(Barrier::new(plan.workers + 1));
@@ -389,6 +392,14 @@ impl Engine {
         for worker in &self.shared.workers {
             worker.inbox.send([message()]);
         }
+    }
+
+    /// Publishes to the subscribers of a channel, in this process and wherever the broker reaches.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody got it then.
+    pub fn publish(&self, channel: &str, payload: &Arc<[u8]>) -> Result<Delivered, PublishError> {
+        self.shared.hub.publish(&self.shared.workers, channel, payload, None, true)
     }
 
     /// Waits until every worker has ended; `false` when `timeout` passed first.

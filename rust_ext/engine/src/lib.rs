@@ -27,6 +27,7 @@ mod head;
 mod health;
 mod hooks;
 pub mod host;
+mod hub;
 mod internal;
 mod lifecycle;
 mod listen;
@@ -50,6 +51,7 @@ mod worker;
 pub use engine::{Engine, StartError};
 pub use fastgate_core::snapshot::{Invalid, Snapshot};
 pub use handed::Handed;
+pub use hub::{Delivered, PublishError};
 
 /// Signals of the bare engine's process.
 pub mod signals {

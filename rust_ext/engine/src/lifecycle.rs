@@ -88,7 +88,7 @@ fn proceed(
         // An answer of the route's own needs no upstream: whatever would follow is spared.
         let proxy = match &route.action {
             Action::Proxy(proxy) => proxy,
-            Action::Respond(_) | Action::Redirect { .. } => {
+            Action::Respond(_) | Action::Redirect { .. } | Action::Realtime => {
                 return Box::pin(direct(conn, head, about, route, &captures)).await;
             }
             Action::Files(files) => {

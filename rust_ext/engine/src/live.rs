@@ -92,6 +92,8 @@ pub(crate) enum Action {
     },
     /// Answers with files of a folder.
     Files(Arc<Files>),
+    /// Lets subscribers into the hub.
+    Realtime,
 }
 
 /// How a route proxies.
@@ -342,6 +344,7 @@ fn compile_steps(
         snapshot::Action::Static(of) => {
             Files::compile(of, route).map(Action::Files).map_err(|found| invalid.extend(found)).ok()
         }
+        snapshot::Action::Realtime(_) => Some(Action::Realtime),
         snapshot::Action::Redirect(redirect) => match Redirector::compile(redirect, &route.matches) {
             Ok(to) => Some(Action::Redirect { status: redirect.status, to }),
             Err(message) => {

@@ -22,6 +22,7 @@ use crate::fault::FaultKind;
 use crate::files::Budget;
 use crate::health::Status;
 use crate::host::{Host, Line};
+use crate::hub::{Hub, Post};
 use crate::live::Live;
 use crate::log::{Log, Writer};
 use crate::metrics::{Metrics, report};
@@ -150,6 +151,7 @@ impl World {
             beat: AtomicU64::new(0),
             descriptors: AtomicU32::new(0),
             adopt: nowhere.into(),
+            post: Post::new(),
         };
         let shared = Arc::new(Shared {
             live: Mutex::new(lives[0].clone()),
@@ -163,6 +165,7 @@ impl World {
             files: Budget::new(64),
             series: Series::default(),
             status: Status::new(),
+            hub: Hub::default(),
         });
         let worker = Worker::new(0, shared, Dialer::Memory(Dial(dial)), seed, Arc::new(Meter::simulated()));
         let lives: Vec<_> = lives.iter().map(|live| worker.adopt_live(live)).collect();

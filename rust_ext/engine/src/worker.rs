@@ -20,6 +20,7 @@ use crate::dial::Dialer;
 use crate::files::Budget;
 use crate::health::Status;
 use crate::host::{Decision, HookFailed, HookWork, Host};
+use crate::hub::{Hub, Post};
 use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::access::Lines;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) series: Series,
     /// Whether it is ready, and what became of its snapshots.
     pub(crate) status: Status,
+    /// Who is subscribed to what.
+    pub(crate) hub: Hub,
 }
 
 /// Who has histograms of its own, decided for all workers together.
@@ -83,6 +86,8 @@ pub(crate) struct WorkerShared {
     pub(crate) descriptors: AtomicU32,
     /// Where others put connections: the sending end of its socket pair.
     pub(crate) adopt: OwnedFd,
+    /// Publications for its members.
+    pub(crate) post: Post,
 }
 
 /// What reaches a worker from other threads: messages, never descriptors.

@@ -1,0 +1,100 @@
+//! The hub: subscribers by channel, one shard a worker, and what carries publications to them.
+//!
+//! What all workers share stands in [`Hub`]: which workers have members of which channel, and the broker that connects
+//! processes. A publication gets its place in its channel's order under one lock, together with its place in the inbox
+//! of every worker that has members; from there on workers share nothing but its bytes.
+
+// What its shards will use; they come with the next change.
+#![expect(dead_code, unused_imports, reason = "the shards come next")]
+
+mod broker;
+mod channels;
+mod publication;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub(crate) use broker::Broker;
+pub use channels::Delivered;
+pub(crate) use channels::{Channels, Full, Post};
+pub(crate) use publication::{Publication, Sender};
+
+use crate::worker::WorkerShared;
+
+/// Longest name of a channel, in bytes.
+pub(crate) const MAX_CHANNEL: usize = 255;
+
+/// Largest publication, in bytes.
+pub(crate) const MAX_PUBLICATION: usize = 1024 * 1024;
+
+/// Why a publication was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishError {
+    /// The channel's name is empty, longer than 255 bytes, or has a control character in it.
+    Channel,
+    /// More than 1 MiB.
+    TooLarge,
+    /// A worker's inbox is full: nobody got it.
+    Busy,
+}
+
+impl std::fmt::Display for PublishError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Channel => "a channel's name has 1 to 255 bytes and no control characters",
+            Self::TooLarge => "a publication has at most 1048576 bytes",
+            Self::Busy => "too many publications wait for delivery; try again later",
+        })
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+/// What all workers share of the hub.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    pub(crate) channels: Channels,
+    /// What connects this process with others, once there is one.
+    broker: RwLock<Option<Arc<dyn Broker>>>,
+}
+
+impl Hub {
+    /// Goes over to another broker, or to none; every channel with members that wants one is subscribed there.
+    pub(crate) fn connect(&self, broker: Option<Arc<dyn Broker>>) {
+        *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker.clone();
+        if let Some(broker) = broker {
+            self.channels.resubscribe(&*broker);
+        }
+    }
+
+    /// The broker, if there is one.
+    pub(crate) fn broker(&self) -> Option<Arc<dyn Broker>> {
+        self.broker.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Publishes: through the broker where the channel has one and it is there, else to this process alone.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody got it then.
+    pub(crate) fn publish(
+        &self,
+        workers: &[WorkerShared],
+        channel: &str,
+        payload: &Arc<[u8]>,
+        from: Option<Sender>,
+        brokered: bool,
+    ) -> Result<Delivered, PublishError> {
+        if channel.is_empty() || channel.len() > MAX_CHANNEL || channel.bytes().any(|b| b < 0x20 || b == 0x7f) {
+            return Err(PublishError::Channel);
+        }
+        if payload.len() > MAX_PUBLICATION {
+            return Err(PublishError::TooLarge);
+        }
+        if brokered
+            && let Some(broker) = self.broker()
+            && broker.publish(channel, payload, from)
+        {
+            return Ok(Delivered::default());
+        }
+        self.channels.deliver(workers, channel, payload, from)
+    }
+}
