@@ -160,6 +160,16 @@ pub struct Serves {
     pub publish: bool,
 }
 
+impl Serves {
+    /// Whether a route with this action is served here.
+    pub fn takes(self, action: &Action) -> bool {
+        match action {
+            Action::Service(_) | Action::Respond(_) | Action::Redirect(_) | Action::Static(_) => self.http,
+            Action::Realtime(_) => self.realtime,
+        }
+    }
+}
+
 /// A named group of targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

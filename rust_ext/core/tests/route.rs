@@ -214,6 +214,34 @@ fn listeners_restrict() {
 }
 
 #[test]
+fn endpoints_and_http_routes_stay_on_the_listeners_that_serve_them() {
+    let mut both = listener("both");
+    both.serves.realtime = true;
+    let mut live = both.clone();
+    (live.name, live.serves.http) = ("live".into(), false);
+    let listeners = [listener("http"), both, live];
+    let mut endpoint = simple("endpoint", json!({"path": {"path": "/x/{id}"}}));
+    endpoint.action = serde_json::from_value(json!({"realtime": {
+        "channels": ["{id}"], "source": "local", "format": "json", "wrap": false, "websocket": true, "sse": true,
+        "publish": null, "max_members": 0, "max_message": 65536, "queue": {"bytes": 65536, "when_full": "disconnect"},
+        "origins": "same", "deflate": false,
+    }}))
+    .unwrap();
+    let mut routes = [endpoint, simple("all", json!({"path": {"prefix": "/"}}))];
+    let t = RouteTable::compile(&routes, &listeners).unwrap();
+    let found = |listener, path| Ask { listener, ..Ask::get(path) }.find(&t).0;
+    assert_eq!([0, 1, 2].map(|at| found(at, "/x/1")), [Found::Route(1, 0), Found::Route(0, 0), Found::Route(0, 0)]);
+    assert_eq!([0, 1, 2].map(|at| found(at, "/")), [Found::Route(1, 0), Found::Route(1, 0), Found::NotFound]);
+    // Where a listener serves both, an equal match is a conflict; where none does, it is not.
+    routes[1].matches = routes[0].matches.clone();
+    assert!(RouteTable::compile(&routes, &listeners).is_err());
+    assert!(RouteTable::compile(&routes, &[listeners[0].clone(), listeners[2].clone()]).is_ok());
+    routes[0].listeners = Some(vec!["http".into()]);
+    let faults = RouteTable::compile(&routes, &listeners).unwrap_err();
+    assert_eq!(faults[0].message, "the listener \"http\" does not serve endpoints");
+}
+
+#[test]
 fn equal_matches_name_both_routes() {
     let equal = [
         (json!({"path": {"path": "/u/{id}"}}), json!({"path": {"path": "/u/{name}"}})),

@@ -293,7 +293,7 @@ fn find<'a>(
         client: about.client.ip,
         fields: &RequestFields(head, bytes),
     };
-    let found = if listener.http { live.table.find_lean(&lookup, captures) } else { Found::NotFound };
+    let found = live.table.find_lean(&lookup, captures);
     if let Found::Route(index, _) = found {
         about.tally.routed(index);
     }

@@ -35,7 +35,6 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) bind: String,
     pub(crate) rules: RequestRules,
-    pub(crate) http: bool,
 }
 
 impl Listener {
@@ -219,7 +218,6 @@ fn compile_listeners(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) -> Vec<Lis
             name: listener.name.clone(),
             bind: listener.bind.clone(),
             rules: RequestRules::new(&snapshot.limits, listener, &snapshot.reserved_headers),
-            http: listener.serves.http,
         });
     }
     listeners

@@ -85,8 +85,6 @@ impl<'a> Compiler<'a> {
 
     /// Reads every match of every route into drafts and grows the trees.
     fn read(&mut self) {
-        let every: Vec<usize> = (0..self.listeners.len()).collect();
-        self.listener_set(&every);
         for (r, route) in self.routes.iter().enumerate() {
             let (set, keep) = self.listeners_of(r, route);
             if route.matches.is_empty() {
@@ -113,8 +111,11 @@ impl<'a> Compiler<'a> {
 
     /// The listeners of a route as a set, and whether one of them keeps `%2F`.
     fn listeners_of(&mut self, r: usize, route: &Route) -> (u32, bool) {
+        let listeners = self.listeners;
+        let serving = || (0..listeners.len()).filter(|&at| listeners[at].serves.takes(&route.action));
         let Some(names) = &route.listeners else {
-            return (0, self.listeners.iter().any(|l| l.encoded_slash == EncodedSlash::Keep));
+            let set = self.listener_set(serving());
+            return (set, serving().any(|at| listeners[at].encoded_slash == EncodedSlash::Keep));
         };
         let mut chosen = Vec::new();
         if names.is_empty() {
@@ -125,11 +126,12 @@ impl<'a> Compiler<'a> {
         }
         for (i, name) in names.iter().enumerate() {
             match self.listeners.iter().position(|l| l.name == *name) {
-                Some(at) if self.listeners[at].serves.http => chosen.push(at),
-                Some(_) => self.fault(
-                    format!("routes.{r}.listeners.{i}"),
-                    format!("the listener {name:?} does not serve HTTP routes"),
-                ),
+                Some(at) if listeners[at].serves.takes(&route.action) => chosen.push(at),
+                Some(_) => {
+                    let what = if matches!(route.action, Action::Realtime(_)) { "endpoints" } else { "HTTP routes" };
+                    let message = format!("the listener {name:?} does not serve {what}");
+                    self.fault(format!("routes.{r}.listeners.{i}"), message);
+                }
                 None => {
                     let known: Vec<&str> = self.listeners.iter().map(|l| l.name.as_str()).collect();
                     let message = format!("no listener is named {name:?}; there are: {}", known.join(", "));
@@ -138,16 +140,16 @@ impl<'a> Compiler<'a> {
             }
         }
         let keep = chosen.iter().any(|&at| self.listeners[at].encoded_slash == EncodedSlash::Keep);
-        (self.listener_set(&chosen), keep)
+        (self.listener_set(chosen), keep)
     }
 
     fn listener_words(&self) -> usize {
         self.listeners.len().div_ceil(64).max(1)
     }
 
-    fn listener_set(&mut self, chosen: &[usize]) -> u32 {
+    fn listener_set(&mut self, chosen: impl IntoIterator<Item = usize>) -> u32 {
         let mut set = vec![0u64; self.listener_words()];
-        for &at in chosen.iter().filter(|&&at| self.listeners[at].serves.http) {
+        for at in chosen {
             set[at / 64] |= 1 << (at % 64);
         }
         let next = self.set_ids.len() as u32;

@@ -124,7 +124,7 @@ fn verdict(
         lack(what, "", text);
     }
     let here = listeners.get(lookup.listener);
-    let served = here.is_some_and(|l| l.serves.http)
+    let served = here.is_some_and(|l| l.serves.takes(&route.action))
         && route.listeners.as_ref().is_none_or(|names| here.is_some_and(|l| names.contains(&l.name)));
     if !served {
         lack("listeners", "", route.listeners.clone().unwrap_or_default().join(", "));

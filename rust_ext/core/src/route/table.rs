@@ -20,7 +20,7 @@ pub struct RouteTable {
     pub(super) predicates: Vec<Predicates>,
     pub(super) patterns: Vec<CapturePattern>,
     pub(super) regexes: Vec<Regex>,
-    /// Sets of listeners, one bit each, `listener_words` words a set; the first is "all that serve HTTP".
+    /// Sets of listeners, one bit each, `listener_words` words a set.
     pub(super) listener_sets: Vec<u64>,
     pub(super) listener_words: usize,
     pub(super) listeners: usize,
