@@ -12,3 +12,4 @@ pub mod http1;
 pub mod log;
 pub mod route;
 pub mod snapshot;
+pub mod websocket;

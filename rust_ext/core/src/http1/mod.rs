@@ -18,9 +18,9 @@ mod scan;
 mod simd;
 mod target;
 mod trailers;
-mod websocket;
 pub mod write;
 
+pub use crate::websocket::websocket_accept;
 pub use chunked::{ChunkedDecoder, Decoded};
 pub use field::{Field, FieldKind};
 pub use names::ReservedNames;
@@ -30,7 +30,6 @@ pub use response::Response;
 pub use rules::RequestRules;
 pub(crate) use scan::is_token;
 pub use trailers::Trailers;
-pub use websocket::websocket_accept;
 
 /// A range of a head's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,7 +2,8 @@
 
 use super::field::{self, Field, FieldKind};
 use super::request_line::Form;
-use super::{Framing, Method, Request, Span, Version, scan, websocket};
+use super::{Framing, Method, Request, Span, Version, scan};
+use crate::websocket::is_key;
 
 impl Request {
     /// The method.
@@ -109,7 +110,7 @@ impl Request {
         let asked = self.upgrade(bytes)?.eq_ignore_ascii_case(b"websocket") && self.method == Method::Get;
         let version = field::only(&self.fields, bytes, FieldKind::SecWebSocketVersion)?;
         let key = field::only(&self.fields, bytes, FieldKind::SecWebSocketKey)?;
-        (asked && version == b"13" && websocket::is_key(key)).then_some(key)
+        (asked && version == b"13" && is_key(key)).then_some(key)
     }
 
     /// Where the request line is, when it may be written again as it stands.

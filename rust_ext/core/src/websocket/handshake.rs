@@ -1,11 +1,11 @@
-//! The WebSocket opening handshake (RFC 6455 §4): the key and the accept value.
+//! The opening handshake (RFC 6455 §4): the key and the accept value.
 
 /// What a server appends to the key before hashing (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Whether it is the base64 of exactly 16 bytes, canonically encoded.
-pub(super) fn is_key(key: &[u8]) -> bool {
+pub(crate) fn is_key(key: &[u8]) -> bool {
     let [body @ .., last, b'=', b'='] = key else { return false };
     body.len() == 21
         && body.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
