@@ -9,8 +9,8 @@
  *  - the last piece of a chunked answer ends with "0\r\n\r\n" and no earlier piece does; there are no trailers.
  * Whoever breaks these gets a closed connection or a wrong answer, never a write outside the buffer.
  */
-#include <errno.h>
 #define _GNU_SOURCE /* accept4 */
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -29,6 +29,16 @@ impl Histogram {
         self.max = self.max.max(nanos);
     }
 
+    /// Counts all values of another one.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+        self.total += other.total;
+        self.sum += other.sum;
+        self.max = self.max.max(other.max);
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -103,5 +113,9 @@ mod tests {
         }
         assert_eq!((histogram.count(), histogram.max(), histogram.mean()), (100_000, 100_000_000, 50_000_500));
         assert_eq!(Histogram::default().quantile(0.5), 0);
+        let mut both = histogram.clone();
+        (1..=100_000).for_each(|_| both.record(1));
+        both.add(&histogram);
+        assert_eq!((both.count(), both.max(), both.quantile(0.3)), (300_000, 100_000_000, 1));
     }
 }

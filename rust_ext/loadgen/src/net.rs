@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::sys;
 
 /// Connections waiting to be accepted; more than any burst of this crate's own client.
 const BACKLOG: i32 = 4096;
@@ -111,6 +113,43 @@ pub fn connect(address: &Address) -> io::Result<OwnedFd> {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Starts a non-blocking IPv4 or IPv6 connection, from an address of the caller's choice where there is one.
+///
+/// # Errors
+/// As [`connect`]; also that every port of the address is in use.
+pub fn connect_from(source: Option<Ipv4Addr>, to: &SocketAddr) -> io::Result<OwnedFd> {
+    let Some(source) = source else { return connect(&Address::Ip(*to)) };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    no_delay(fd.as_fd());
+    // The port is chosen when the destination is known: then it need be free for that destination only.
+    sys::bind_address_no_port(&fd)?;
+    rustix::net::bind(&fd, &SocketAddrV4::new(source, 0))?;
+    match rustix::net::connect(&fd, to) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Listeners of one loopback port among which the kernel shares out the connections, and their address.
+///
+/// # Errors
+/// What the system said.
+pub fn listen_shared(port: u16, count: usize) -> io::Result<(Vec<OwnedFd>, SocketAddr)> {
+    let mut address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut listeners = Vec::new();
+    for _ in 0..count {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        sockopt::set_socket_reuseport(&fd, true)?;
+        rustix::net::bind(&fd, &address)?;
+        rustix::net::listen(&fd, BACKLOG)?;
+        address = rustix::net::getsockname(&fd)?.try_into().map_err(io::Error::other)?;
+        listeners.push(fd);
+    }
+    Ok((listeners, address))
 }
 
 /// Whether a connection that became writable stands.
