@@ -4,6 +4,8 @@
 //! holds memory only while a message or a frame of it is split.
 
 mod close;
+mod deflate;
+mod extension;
 mod handshake;
 mod head;
 mod mask;
@@ -12,6 +14,8 @@ mod violation;
 mod write;
 
 pub use close::{MAX_REASON, is_close_code};
+pub use deflate::Deflater;
+pub use extension::{MalformedExtensions, negotiate_deflate};
 pub(crate) use handshake::is_key;
 pub use handshake::websocket_accept;
 pub use head::{Head, MAX_CONTROL, MAX_HEAD, Opcode};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::close::read_close;
+use super::deflate::inflate;
 use super::mask::{apply_mask, rotated};
 use super::{Event, Head, MAX_CONTROL, MAX_HEAD, Opcode, Rules, Violation};
 
@@ -83,12 +84,17 @@ impl Receiver {
             used += taken;
             let length = self.admit(&head, rules)?;
             let whole = input.len() - used >= length && head.fin;
-            if whole && (head.opcode.is_control() || self.is_between() && !head.compressed) {
+            if whole && (head.opcode.is_control() || self.is_between()) {
                 let range = used..used + length;
                 if let Some(key) = head.mask {
                     apply_mask(&mut input[range.clone()], key);
                 }
                 used = range.end;
+                if head.compressed {
+                    let binary = head.opcode == Opcode::Binary;
+                    self.partial().inflate(&input[range], binary, rules)?;
+                    break Found::Message { binary };
+                }
                 break Found::Input(head.opcode, range);
             }
             self.partial().open(&head, length);
@@ -123,7 +129,8 @@ impl Receiver {
         self.partial.is_none()
     }
 
-    /// Bytes of memory held for what is split: at most about `max_message` and 256 more.
+    /// Bytes of memory held for what is split: at most `max_message` and 256 more (of a compressed message, a
+    /// thousandth more).
     pub fn held(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| size_of::<Partial>() + partial.data.capacity())
     }
@@ -189,9 +196,9 @@ impl Receiver {
     }
 }
 
-/// Bytes of payload that a message may have on the wire.
-fn limit(rules: &Rules, _compressed: bool) -> usize {
-    rules.max_message
+/// Bytes of payload that a message may have on the wire: what cannot be compressed takes a little more than it has.
+fn limit(rules: &Rules, compressed: bool) -> usize {
+    if compressed { rules.max_message.saturating_add(rules.max_message / 1024 + 64) } else { rules.max_message }
 }
 
 /// How a frame's payload went on.
@@ -243,14 +250,24 @@ impl Partial {
         let most = if frame.fin { self.data.len() + frame.left } else { limit(rules, message.compressed) };
         append(&mut self.data, bytes, most);
         let ended = left == 0 && frame.fin;
-        if !message.binary {
+        if !message.binary && !message.compressed {
             self.check_text(ended)?;
         }
         if !ended {
             return Ok((taken, if left > 0 { Ended::Not } else { Ended::Fragment }));
         }
         self.message = None;
+        if message.compressed {
+            let payload = std::mem::take(&mut self.data);
+            self.inflate(&payload, message.binary, rules)?;
+        }
         Ok((taken, Ended::Message { binary: message.binary }))
+    }
+
+    /// Makes the message that a whole compressed payload holds.
+    fn inflate(&mut self, payload: &[u8], binary: bool, rules: &Rules) -> Result<(), Violation> {
+        inflate(payload, rules.max_message, &mut self.data)?;
+        if binary { Ok(()) } else { self.check_text(true) }
     }
 
     /// Checks the characters that are complete, and at the end that all are (RFC 6455 §8.1).

@@ -1,5 +1,6 @@
 //! The rules of RFC 6455 as tables, each with its section; properties that hold for any bytes.
 
+mod compression;
 mod frames;
 mod messages;
 mod properties;
