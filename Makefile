@@ -50,6 +50,11 @@ bench: .venv/package bins ## gateways side by side under load, as a table
 	$(PY) -m pip install --quiet --group peers
 	$(PY) -m bench.load
 
+bench-realtime: .venv/package bins ## WebSocket hubs side by side: rooms, bursts, Redis, 100,000 connections
+	@[ -x "$$(command -v npm)" ] && npm install --silent --prefix bench/realtime/peers || echo "no npm: uWebSockets is left out"
+	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || echo "no libnginx-mod-nchan (Debian): nchan is left out"
+	$(PY) -m bench.realtime
+
 bench-micro: .venv/package ## the compiled parts beside their peers in the Python world
 	$(PY) -m pytest bench/micro --benchmark-enable --benchmark-only
 
@@ -91,4 +96,4 @@ tools: # peers and probes that some tests use: optional, installed only as root
 clean: ## remove what was built
 	rm -rf build dist .venv .venv-oldest rust_ext/target src/fastgate/*.so src/*.egg-info
 
-.PHONY: help run dev test oldest lint bench bench-micro fuzz fuzz-coverage docs bins tools clean
+.PHONY: help run dev test oldest lint bench bench-realtime bench-micro fuzz fuzz-coverage docs bins tools clean

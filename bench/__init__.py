@@ -1,1 +1,1 @@
-"""Benchmarks: micro (compiled parts), load (gateways side by side), and what both measure with."""
+"""Benchmarks: micro (compiled parts), load (gateways side by side), realtime (hubs), and what they measure with."""

@@ -1,4 +1,4 @@
-"""Writes the measured table of the README from `bench/results/load.json`; `--check` only compares."""
+"""Writes the measured tables of the README from `bench/results/*.json`; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from bench.realtime.figures import FIGURES, ORDER, cell  # noqa: E402
+
 README = ROOT / "README.md"
 RESULTS = ROOT / "bench" / "results" / "load.json"
+REALTIME = ROOT / "bench" / "results" / "realtime.json"
 MARKED = re.compile(r"(<!-- bench:load -->\n).*?(<!-- /bench:load -->)", re.DOTALL)
+MARKED_REALTIME = re.compile(r"(<!-- bench:realtime -->\n).*?(<!-- /bench:realtime -->)", re.DOTALL)
 NOTHING = "Figures of a whole run stand in `bench/results` once one has been recorded.\n"
 
 
@@ -54,16 +59,43 @@ def _cell(found: dict[str, Any], name: str) -> str:
     return f"{one['cpu_us'] / floor['cpu_us']:.2f}" + (" (!)" if one["errors"] else "")
 
 
+def realtime(result: dict[str, Any]) -> str:
+    """One result of `bench.realtime` as a table: its figures, what each must reach, and the hubs.
+
+    Raises:
+        KeyError: the file is not what `bench.realtime` writes.
+    """
+    machine = result["machine"]
+    names = [name for name in ORDER if any(name in case["hubs"] for case in result["cases"].values())]
+    versions = ", ".join(f"{name} {result['versions'][name]}" for name in names if name in result["versions"])
+    lines = [
+        f"{machine['date']}: {machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}; {versions}.",
+        "",
+        f"| figure | to reach | {' | '.join(names)} |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for figure in FIGURES:
+        hubs = result["cases"].get(figure.case, {}).get("hubs", {})
+        cells = [cell(figure.value(hubs, name), hubs.get(name), figure.unit) for name in names]
+        if figure.goal and any(cells):
+            lines.append(f"| {figure.title} | {figure.goal} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def render(text: str) -> str:
-    """The README with the table of the recorded run, or with a sentence that there is none yet.
+    """The README with the tables of the recorded runs, or with a sentence that there is none yet.
 
     Raises:
         ValueError: the README has no place for it.
     """
     if not MARKED.search(text):
         raise ValueError("README.md has no <!-- bench:load --> section")
-    content = table(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else NOTHING
-    return MARKED.sub(lambda match: match[1] + content + match[2], text)
+    if not MARKED_REALTIME.search(text):
+        raise ValueError("README.md has no <!-- bench:realtime --> section")
+    load = table(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.is_file() else NOTHING
+    hubs = realtime(json.loads(REALTIME.read_text(encoding="utf-8"))) if REALTIME.is_file() else NOTHING
+    text = MARKED.sub(lambda match: match[1] + load + match[2], text)
+    return MARKED_REALTIME.sub(lambda match: match[1] + hubs + match[2], text)
 
 
 def main() -> int:

@@ -142,12 +142,20 @@ class Load:
         self._said = line
         return False
 
-    def go(self) -> Json:
-        """Opens the gate and waits for the report."""
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Opens the gate."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
+
+    def go(self) -> Json:
+        """Opens the gate and waits for the report."""
+        self.start()
         return self.finish()
 
     def finish(self) -> Json:

@@ -54,7 +54,7 @@ def measure_all(
                 sample = _sample(gateway, case, options)
                 found.append(sample)
                 say(f"round {turn + 1}/{options.rounds} {case.name} {gateway.name}: {_brief(sample)}")
-    return {case.name: {name: _median(found) for name, found in samples[case.name].items()} for case in cases}
+    return {case.name: {name: medians(found) for name, found in samples[case.name].items()} for case in cases}
 
 
 def _brief(sample: Json) -> str:
@@ -131,7 +131,7 @@ def _idle(gateway: Gateway, case: Case, setup: Setup, options: Options) -> Json:
     }
 
 
-def _median(samples: list[Json]) -> Json:
+def medians(samples: list[Json]) -> Json:
     """The median of every figure over the rounds that passed; failures and errors of all rounds."""
     failed = [sample["failed"] for sample in samples if "failed" in sample]
     passed = [sample for sample in samples if "failed" not in sample]
