@@ -69,11 +69,14 @@ def main() -> int:
     for name in names:
         kept = result["cases"].get(name, {}).get("hubs", {})
         todo = [hub for hub in present if not (args.resume and kept.get(hub, {}).get("rounds"))]
+        if not any(hub in CASES[name].hubs for hub in todo):
+            continue
         found = measure(CASES[name], todo, options, args.rounds, lambda line: print(line, file=sys.stderr, flush=True))
+        for one in found.values():
+            one["measured"] = result["machine"]["date"]
         rest = kept if args.resume or args.only else {}
         result["cases"][name] = {
             "title": CASES[name].title,
-            "measured": result["machine"]["date"],
             "rounds": CASES[name].rounds or args.rounds,
             "options": {key: value for key, value in vars(options).items() if not key.endswith("_core")},
             "hubs": {**rest, **found},
@@ -81,7 +84,8 @@ def main() -> int:
         if args.out:
             _write(args.out, result)
     print(render(result))
-    ours = [result["cases"][name]["hubs"].get(hub) for name in names for hub in ("floor", "fastgate") if hub in present]
+    done = [result["cases"].get(name, {}).get("hubs", {}) for name in names]
+    ours = [case.get(hub) for case in done for hub in ("floor", "fastgate") if hub in present]
     return int(any(one and (one["errors"] or one["failed"]) for one in ours))
 
 

@@ -71,13 +71,14 @@ class Standing:
 
     def publish(self, messages: int, **fields: float) -> tuple[Json, Json]:
         """Publishes; the client's answer, and what a delivery cost the hub."""
-        before = cpu(self.pid)
+        before, mine = cpu(self.pid), cpu(self.them.pid)
         answer = self.them.ask("publish", messages=messages, **fields)
-        used = cpu(self.pid).since(before)
+        used, mine = cpu(self.pid).since(before), cpu(self.them.pid).since(mine)
         return answer, {
             "cpu_us": used.total * 1e6 / max(1, answer["delivered"]),
             "user_share": used.user_share,
             "cores": used.total / max(answer["delivery_seconds"], 1e-6),
+            "client_cores": mine.total / max(answer["delivery_seconds"], 1e-6),
             "p50_us": float(answer["latency_us"]["p50"]),
             "p99_us": float(answer["latency_us"]["p99"]),
         }

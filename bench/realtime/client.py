@@ -27,6 +27,11 @@ class Subscribers:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def ask(self, op: str, *, limit: float = 120, **fields: float) -> Json:
         """One command and its answer; raises Failed when none comes within `limit` seconds."""
         assert self._process.stdin is not None

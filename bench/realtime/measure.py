@@ -46,10 +46,22 @@ def cpu(pid: int) -> Cpu:
 
 
 def kernel_bytes() -> int:
-    """Memory of the kernel that grows with sockets: its slabs and the pages of TCP buffers."""
+    """Memory of the kernel that grows with sockets: its slabs and the pages of TCP buffers.
+
+    Sockets in TIME_WAIT are left out where that can be told (by root): they are those of the measurement before.
+    """
     slab = re.search(r"^Slab:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     pages = re.search(r"^TCP:.* mem (\d+)", Path("/proc/net/sockstat").read_text(), re.MULTILINE)
-    return (int(slab[1]) * 1024 if slab else 0) + (int(pages[1]) * PAGE if pages else 0)
+    return (int(slab[1]) * 1024 if slab else 0) + (int(pages[1]) * PAGE if pages else 0) - _time_wait_bytes()
+
+
+def _time_wait_bytes() -> int:
+    try:
+        slabs = Path("/proc/slabinfo").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^tw_sock_TCP\s+\d+\s+(\d+)\s+(\d+)", slabs, re.MULTILINE)
+    return int(found[1]) * int(found[2]) if found else 0
 
 
 __all__ = ["Cpu", "cpu", "kernel_bytes", "rss_bytes"]

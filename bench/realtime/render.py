@@ -42,7 +42,11 @@ def render(result: Json) -> str:
             parts.append(f"| {figure.title} | {figure.goal} | {verdict} | {' | '.join(cells)} |")
     parts += ["", "## How each case was measured", ""]
     for case in cases.values():
-        parts.append(f"- {case['title']}: {case['measured']}, {_rounds(case)}")
+        dates: dict[str, list[str]] = {}
+        for name, hub in case["hubs"].items():
+            dates.setdefault(hub["measured"], []).append(name)
+        when = "; ".join(f"{date} ({', '.join(hubs)})" for date, hubs in dates.items())
+        parts.append(f"- {case['title']}: {_rounds(case)}; {when}")
     return "\n".join([*parts, "", "## What failed", "", *_failures(result), ""])
 
 

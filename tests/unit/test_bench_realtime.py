@@ -11,12 +11,12 @@ Json = dict[str, Any]
 
 
 def _hub(**figures: float) -> Json:
-    return {"rounds": 5, "failed": [], "errors": 0, "faults": {}, **figures}
+    return {"rounds": 5, "failed": [], "errors": 0, "faults": {}, "measured": "today", **figures}
 
 
 def _result(**hubs: Json) -> Json:
     options = {"members": 10_000, "many": 100_000, "repeats": 5}
-    room = {"title": "one room of 10,000", "measured": "today", "rounds": 5, "options": options, "hubs": hubs}
+    room = {"title": "one room of 10,000", "rounds": 5, "options": options, "hubs": hubs}
     return {"machine": {"cores": "2"}, "versions": {}, "missing": {"nchan": "not there"}, "cases": {"room": room}}
 
 
@@ -38,10 +38,11 @@ def test_goals_are_judged_against_the_peers_of_the_same_run() -> None:
 
 def test_failures_and_losses_stand_beside_the_figures() -> None:
     lossy = _hub(memory_bytes=900.0) | {"errors": 3, "faults": {"lost": 3}}
-    dead = {"rounds": 0, "failed": ["Failed: no answer"], "errors": 0, "faults": {}}
+    dead = _hub() | {"rounds": 0, "failed": ["Failed: no answer"], "measured": "tomorrow"}
     page = render(_result(fastgate=lossy, uwebsockets=dead))
     assert _row(page, "idle memory each")[2:] == ["yes", "900 B (!)", "failed"]
     assert "- one room of 10,000, fastgate: 3 lost" in page
+    assert "; today (fastgate); tomorrow (uwebsockets)" in page
     assert "- one room of 10,000, uwebsockets: Failed: no answer" in page
 
 
