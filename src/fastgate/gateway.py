@@ -73,19 +73,40 @@ class Gateway:
         """Adds a route, with the keys of the config file: `match`, `service` or `to`, and the rest."""
         return self._write("routes", name, settings)
 
+    def endpoint(self, name: str, path: str, channels: Sequence[str], **settings: Any) -> Self:
+        """Adds an endpoint of the hub (`realtime.endpoints`): where subscribers of these channels connect.
+
+        ```python
+        gateway.endpoint("rooms", path="/r/{room}", channels=["room:{room}"], publish=True)
+        ```
+
+        Its name among the routes, in `on_request(routes=…)` for one, is `realtime.endpoints.NAME`.
+        """
+        return self._write("realtime.endpoints", name, {"path": path, "channels": channels, **settings})
+
     def configure(self, **settings: Any) -> Self:
-        """Sets top-level keys of the config file: `limits`, `shutdown`, `workers`, `policies`, …."""
+        """Sets top-level keys of the config file: `limits`, `shutdown`, `workers`, `policies`, `realtime`, …."""
         for name, value in settings.items():
+            endpoints = self._written.get("realtime", {}).get("endpoints", {}) if name == "realtime" else {}
+            # Those that `endpoint` has added stay.
+            if endpoints and isinstance(value, Mapping):
+                value = {**value, "endpoints": {**endpoints, **value.get("endpoints", {})}}
             self._written[name] = value
             self._calls[name] = _caller()
         return self
 
     def _write(self, part: str, name: str, value: dict[str, Any]) -> Self:
-        named = self._written.setdefault(part, {})
+        """Writes one named thing of a part; what the caller gave to `configure` is not changed."""
+        above: dict[str, Any] = self._written
+        *outer, last = part.split(".")
+        for key in outer:
+            above[key] = dict(above.get(key, {}))
+            above = above[key]
+        named = above[last] = dict(above.get(last, {}))
         if name in named:
             raise ValueError(f"{part}.{name} stands there already")
         named[name] = value
-        self._calls[dotted((part, name))] = _caller()
+        self._calls[dotted((*part.split("."), name))] = _caller()
         return self
 
     @contextmanager
@@ -156,9 +177,7 @@ class Gateway:
 
     def _compile(self) -> tuple[Snapshot, dict[str, Sequence[Hook]]]:
         loaded = self.load()
-        named = {name for _, names in self._hooks for name in names or ()}
-        everywhere = any(names is None for _, names in self._hooks)
-        snapshot = compile(loaded, hooks=named | set(loaded.config.routes) if everywhere else named)
+        snapshot = compile(loaded, hooks=self._hooked(), secrets=True)
         return snapshot, self._chains(snapshot.routes)
 
     def start(self) -> Self:
@@ -185,15 +204,18 @@ class Gateway:
             return self._runtime
 
     def _recipe(self) -> Recipe:
-        everywhere = any(names is None for _, names in self._hooks)
-        named = sorted({name for _, names in self._hooks for name in names or ()})
         return Recipe(
             files=tuple(os.fspath(path) for path in self._files),
             overrides=(self._written,) if self._written or not self._files else (),
             origin=_ORIGIN,
             allow_literal_secrets=self._literal,
-            hooks=(*named, "*") if everywhere else tuple(named),
+            hooks=self._hooked(),
         )
+
+    def _hooked(self) -> tuple[str, ...]:
+        """Routes that have hooks; "*" where a hook is for all."""
+        named = sorted({name for _, names in self._hooks for name in names or ()})
+        return (*named, "*") if any(names is None for _, names in self._hooks) else tuple(named)
 
     def _chains(self, routes: Sequence[str]) -> dict[str, Sequence[Hook]]:
         """For every route that has hooks those hooks, in order."""

@@ -32,7 +32,8 @@ NAME = Kind(
 )
 
 
-def _port(text: str, low: int) -> int | None:
+def port_number(text: str, low: int) -> int | None:
+    """A port of at least `low` in decimal digits; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 and low <= int(text) <= 65535 else None
 
 
@@ -45,11 +46,11 @@ def _bind(value: Any) -> str:
     if not isinstance(value, str):
         raise refuse(value, BIND_ALLOWED, why=_flow_hint(value))
     if value.startswith("unix:"):
-        return _unix(value, BIND_ALLOWED)
+        return unix_socket(value, BIND_ALLOWED)
     if re.match(r"systemd:[\w.@-]+\Z", value):
         return value
     host, colon, port_text = value.rpartition(":")
-    port = _port(port_text, 0)
+    port = port_number(port_text, 0)
     if colon and port is not None:
         if host.startswith("[") and host.endswith("]") and (ip := _ip(host[1:-1])) and ip.version == 6:
             return f"[{ip}]:{port}"
@@ -63,11 +64,11 @@ def _flow_hint(value: object) -> str | None:
 
 
 def _nearest_bind(value: str, host: str, port: str) -> str | None:
-    if value.isdecimal() and _port(value, 0) is not None:
+    if value.isdecimal() and port_number(value, 0) is not None:
         return f"127.0.0.1:{value}"
     if (ip := _ip(value)) is not None:
         return f"[{value}]:8000" if ip.version == 6 else f"{value}:8000"
-    if _port(port, 0) is None:
+    if port_number(port, 0) is None:
         return None
     host = host.removeprefix("http://").removeprefix("tcp://")
     if host in ("", "*"):
@@ -85,7 +86,8 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _unix(value: str, allowed: str) -> str:
+def unix_socket(value: str, allowed: str) -> str:
+    """`unix:/path` as it is; raises a refusal that says what is wrong with it."""
     path = value.removeprefix("unix:")
     if path.startswith("//"):
         path = path[1:] if path.startswith("///") is False else path[2:]
@@ -125,11 +127,11 @@ def parse_target(value: Any) -> Target:
     if not isinstance(value, str):
         raise refuse(value, TARGET_ALLOWED)
     if value.startswith("unix:"):
-        return Target(None, None, _unix(value, TARGET_ALLOWED).removeprefix("unix:"), 0, "localhost", False)
+        return Target(None, None, unix_socket(value, TARGET_ALLOWED).removeprefix("unix:"), 0, "localhost", False)
     scheme, separator, rest = value.partition("://")
     if not separator:
         host, _, port = value.partition(":")
-        nearest = f"http://{value}" if _host(host) and (not port or _port(port, 1)) else None
+        nearest = f"http://{value}" if host_name(host) and (not port or port_number(port, 1)) else None
         raise refuse(value, TARGET_ALLOWED, nearest=nearest, why="the scheme is missing" if nearest else None)
     if scheme.lower() == "https":
         raise refuse(value, TARGET_ALLOWED, why="https to a target is not in this version")
@@ -149,7 +151,7 @@ def parse_target(value: Any) -> Target:
 
 def _host_port(value: str, rest: str) -> Target:
     host, colon, port_text = rest.rpartition(":") if not rest.endswith("]") and ":" in rest else (rest, "", "")
-    port = _port(port_text, 1) if colon else 80
+    port = port_number(port_text, 1) if colon else 80
     if port is None:
         raise refuse(value, TARGET_ALLOWED, why="a port is 1 to 65535")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -163,14 +165,15 @@ def _host_port(value: str, rest: str) -> Target:
         return Target(str(ip), None, None, port, shown + suffix, mapped.is_link_local)
     if ":" in host and _ip(rest) is not None:
         raise refuse(value, TARGET_ALLOWED, nearest=f"http://[{rest}]:80", why="an IPv6 address stands in brackets")
-    name = _host(host)
+    name = host_name(host)
     if name is None or name.rsplit(".", 1)[-1].isdecimal():
         raise refuse(value, TARGET_ALLOWED, why="not a host name or address")
     return Target(None, name, None, port, name + suffix, False)
 
 
 @lru_cache(1024)
-def _host(text: str) -> str | None:
+def host_name(text: str) -> str | None:
+    """A host name in lower case, without a dot at its end; None for what is none."""
     bare = text.removesuffix(".")
     good = 0 < len(bare) <= 253 and all(_LABEL.match(label) for label in bare.split("."))
     return bare.lower() if good else None
@@ -194,7 +197,7 @@ def _host_pattern(value: Any) -> str:
     bare = value[2:] if value.startswith("*.") else value
     if bare.startswith("[") and bare.endswith("]") and (ip := _ip(bare[1:-1])):
         return f"[{ip}]"
-    if _host(bare):
+    if host_name(bare):
         return value.lower().removesuffix(".")
     raise refuse(value, HOST_ALLOWED, nearest=_nearest_host(value))
 
@@ -208,9 +211,9 @@ def _nearest_host(value: str) -> str | None:
             stripped = stripped.encode("idna").decode("ascii")
         except UnicodeError:
             return None
-    if stripped.startswith(".") and _host(stripped[1:]):
+    if stripped.startswith(".") and host_name(stripped[1:]):
         stripped = f"*{stripped}"
-    return stripped if stripped != value and _host(stripped.removeprefix("*.")) else None
+    return stripped if stripped != value and host_name(stripped.removeprefix("*.")) else None
 
 
 HOST_PATTERN = Kind(_host_pattern, HOST_ALLOWED, {"type": "string", "pattern": r"^(\*\.)?[^*/ ]+$"}, "api.example.com")
@@ -221,7 +224,7 @@ def _host_policy(value: Any) -> str:
         return value
     if isinstance(value, str):
         host, _, port = value.partition(":")
-        if _host(host) and (not port or _port(port, 1)):
+        if host_name(host) and (not port or port_number(port, 1)):
             return value.lower()
     raise refuse(value, "keep, target or a host name")
 

@@ -37,6 +37,10 @@ def check(value: dict[str, Any]) -> list[Draft]:
                 _auth((section, name, "policies"), item["policies"], drafts)
     if isinstance(value.get("policies"), dict):
         _auth(("policies",), value["policies"], drafts)
+    if "realtime" in value or "store" in value:
+        from fastgate.config import check_realtime  # most configs have neither
+
+        drafts.extend(check_realtime.check(value))
     return drafts
 
 

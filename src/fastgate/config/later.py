@@ -9,6 +9,7 @@ from typing import Any
 from fastgate.config.findings import Draft
 from fastgate.config.models import Config, Model, Route
 from fastgate.config.models.services import Service, Target
+from fastgate.config.realtime_values import IDENTITY, captures
 from fastgate.config.secrets import Secret
 from fastgate.config.source import KeyPath
 
@@ -22,6 +23,7 @@ _MEANING = {
     "csrf": "requests pass WITHOUT THIS PROTECTION",
     "security_headers": "answers go out WITHOUT THESE HEADERS",
     "tenant": "requests pass WITHOUT THIS CHECK",
+    "tokens": "subscribers connect WITHOUT TOKENS",
 }
 LISTENER_OFF = ("tls", "redirect", "proxy_protocol")
 
@@ -42,6 +44,9 @@ def warnings(config: Config, routes: Mapping[str, Route]) -> list[Draft]:
         _model(config.policies, ("policies",), drafts)
     if config.logs is not None:
         _model(config.logs, ("logs",), drafts)
+    if config.realtime is not None:
+        _model(config.realtime, ("realtime",), drafts)
+        _endpoints(config.realtime, drafts)
     return drafts
 
 
@@ -53,6 +58,20 @@ def route_warnings(routes: Mapping[str, Route]) -> list[Draft]:
         if route.policies is not None:
             _model(route.policies, ("routes", name, "policies"), drafts)
     return drafts
+
+
+def _endpoints(realtime: Any, drafts: list[Draft]) -> None:
+    for name, endpoint in realtime.endpoints.items():
+        path: KeyPath = ("realtime", "endpoints", name)
+        if endpoint.policies is not None:
+            _model(endpoint.policies, (*path, "policies"), drafts)
+        for number, channel in enumerate(endpoint.channels):
+            if IDENTITY in captures(channel):
+                message = (
+                    f"{{{IDENTITY}}} is who the client is, and authentication is not in this version: "
+                    "this endpoint answers 401 until then"
+                )
+                drafts.append(Draft((*path, "channels", number), message, "value", "warning", found=channel))
 
 
 def literal_secrets(model: Model, path: KeyPath = ()) -> list[Draft]:

@@ -41,6 +41,8 @@ class Loaded:
     files: tuple[Path, ...] = field(default=())
     # Routes in the engine's words already, where there are too many to keep them as models.
     compiled: Sequence[snapshot.Compiled] | None = None
+    # Where references to secrets are looked up.
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def place(self, drafts: Sequence[Draft]) -> list[Finding]:
         """Gives findings their file, line and column."""
@@ -189,7 +191,7 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
     if findings or checked.config is None:
         raise ConfigError(findings)
     warnings = tuple(_in_order(place(checked.warnings, sources)))
-    return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled)
+    return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled, environ)
 
 
 def _without_include(value: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +221,7 @@ class _Checked:
         self.errors += between
         if self.config is not None and not self.errors:
             self.warnings += later.warnings(self.config, {} if self.compiled is not None else self.config.routes)
-            if not self.config.routes:
+            if not self.config.routes and not (self.config.realtime and self.config.realtime.endpoints):
                 self.warnings.append(Draft(("routes",), "no routes: every request gets 404", "key", "warning"))
 
     def _read(self, value: dict[str, Any]) -> Config | None:

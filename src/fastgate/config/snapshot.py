@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastgate.config.addresses import parse_target
@@ -19,12 +20,14 @@ from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.process import AccessLog, Logs
 from fastgate.config.models.routes import Static, ValueMatch
 from fastgate.config.models.services import Target
+from fastgate.config.realtime_values import endpoint_names
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
 
 if TYPE_CHECKING:
     from fastgate.config.load import Loaded
 
+ENDPOINTS: KeyPath = ("realtime", "endpoints")
 VERSION = 1
 CONNECT_MS, RESPONSE_MS, IDLE_MS = 5_000, 60_000, 60_000
 HELD_BYTES = 256 * 1024
@@ -54,7 +57,8 @@ class Snapshot:
         if len(parts) >= 2 and parts[1].isdecimal():
             number, rest = int(parts[1]), parts[2:]
             if parts[0] == "routes" and number < len(self.routes):
-                return self._route(self.routes[number], rest)
+                where = route_path(self.routes[number], self.loaded.config)
+                return self._endpoint(where, rest) if where[:2] == ENDPOINTS else self._route(self.routes[number], rest)
             if parts[0] == "services" and number < len(self.services):
                 return _service_path(self.services[number], rest)
             if parts[0] == "internal" and number < len(internal := _internal(self.loaded.config)):
@@ -99,6 +103,13 @@ class Snapshot:
             case _:
                 return (*base, *_numbers([part.removesuffix("_ms") for part in rest]))
 
+    def _endpoint(self, base: KeyPath, rest: list[str]) -> KeyPath:
+        from fastgate.config import snapshot_realtime
+
+        realtime: Any = self.loaded.config.realtime
+        within = snapshot_realtime.locate(realtime.endpoints[base[2]], rest)
+        return (*base, *_numbers(str(part) for part in within))
+
     def _headers(self, base: KeyPath, route: Route, policy: str, inner: list[str]) -> KeyPath:
         path = _policy_path(self.loaded.config, base, route, policy)
         edits = _policy(self.loaded.config, route, policy)
@@ -110,25 +121,40 @@ class Snapshot:
     def _draft(self, path: str, message: str) -> Draft:
         """A sentence that names another route gets that route's line."""
         where = self.locate(path)
-        own = where[1] if len(where) > 1 else None
+        whole = self.loaded.config
+        own = where[:3] if where[:2] == ENDPOINTS else where[:2]
+        known = {*whole.routes, *endpoint_names(whole.realtime)} if "'" in message or '"' in message else set()
         others: list[KeyPath] = []
         braces = message.replace("{", "\0").replace("}", "\1")
 
         def line(match: re.Match[str]) -> str:
-            if match[1] == own or match[1] not in self.loaded.config.routes:
+            if match[1] not in known or (path := route_path(match[1], whole)) == own:
                 return match[0]
-            others.append(("routes", match[1]))
+            others.append(path)
             return f"{match[0]} ({{{len(others) - 1}}})"
 
         # The engine counts routes, people name them.
         text = re.sub(r" \(routes\.\d+\)", "", braces)
         text = re.sub(r"""(?<!\w)["'`]([A-Za-z0-9_.-]+)["'`]""", line, text)
         text = text.replace("\0", "{").replace("\1", "}")
-        return Draft(where, text, "key" if len(where) == 2 else "value", others=tuple(others))
+        return Draft(where, text, "key" if where == own else "value", others=tuple(others))
 
 
 def _numbers(parts: Iterable[str]) -> KeyPath:
     return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def route_path(name: str, config: Config) -> KeyPath:
+    """The path in the config of a route, which may be an endpoint's."""
+    endpoint = name.removeprefix("realtime.endpoints.")
+    if endpoint != name and name not in config.routes:
+        return (*ENDPOINTS, endpoint)
+    return ("routes", name)
+
+
+def route_names(config: Config) -> set[str]:
+    """The names of all routes, those of endpoints (`realtime.endpoints.NAME`) among them."""
+    return {*config.routes, *endpoint_names(config.realtime)}
 
 
 def _service_path(base: KeyPath, rest: list[str]) -> KeyPath:
@@ -139,23 +165,31 @@ def _service_path(base: KeyPath, rest: list[str]) -> KeyPath:
     return (*base, *_numbers([part.removesuffix("_ms") for part in rest]))
 
 
-def compile(loaded: Loaded, hooks: Iterable[str] | str | None = None, *, private_descriptors: bool = False) -> Snapshot:  # noqa: A001
+def compile(  # noqa: A001
+    loaded: Loaded,
+    hooks: Iterable[str] | str | None = None,
+    *,
+    private_descriptors: bool = False,
+    secrets: bool = False,
+) -> Snapshot:
     """Compiles a config; every default is resolved here.
 
-    `hooks` names the routes whose requests pass Python hooks, "*" for all.
+    `hooks` names the routes whose requests pass Python hooks, "*" among them for all. With `secrets` one that cannot
+    be had is an error, as at a start; else it is left out: a config can be checked where its secrets are not.
     Raises ConfigError where nothing would listen.
     """
     with collector_off():
-        return _compile(loaded, hooks, private_descriptors)
+        return _compile(loaded, hooks, private_descriptors, secrets)
 
 
-def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descriptors: bool) -> Snapshot:
+def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descriptors: bool, secrets: bool) -> Snapshot:
     config = loaded.config
-    hooked = frozenset(config.routes) if hooks == "*" else frozenset(hooks or ())
-    if unknown := sorted(hooked - config.routes.keys()):
-        message = (
-            f"on_request: there is no such route; allowed: {', '.join(config.routes) or 'none, no routes are written'}"
-        )
+    hooked = {hooks} if isinstance(hooks, str) else set(hooks or ())
+    if "*" in hooked:
+        hooked = (hooked | route_names(config)) - {"*"}
+    if hooked and (unknown := sorted(hooked - route_names(config))):
+        named = [*config.routes, *endpoint_names(config.realtime)]
+        message = f"on_request: there is no such route; allowed: {', '.join(named) or 'none, no routes are written'}"
         raise ConfigError([Finding(message, path=name) for name in unknown])
     listeners = _open_listeners(config)
     if not listeners:
@@ -175,6 +209,16 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
             service_paths.append(("routes", route.name, "to"))
         names.append(route.name)
         routes.append(b'%s,"on_request":%s}' % (route.data, b"true" if route.name in hooked else b"false"))
+    hub: Plain = {}
+    if config.realtime is not None or config.store is not None:
+        from fastgate.config import snapshot_realtime  # most configs have neither
+
+        if secrets and (missing := list(snapshot_realtime.unresolved(config, loaded.environ))):
+            raise ConfigError(loaded.place(missing))
+        hub["realtime"] = snapshot_realtime.settings(config, loaded.environ)
+        for plain in snapshot_realtime.routes(config, list(listeners), partial(_endpoint_route, config)):
+            names.append(plain["name"])
+            routes.append(_json({**plain, "on_request": plain["name"] in hooked}))
     snapshot = {
         "version": VERSION,
         "workers": config.workers,
@@ -186,6 +230,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         "reserved_headers": [],
         "internal": _internal(config),
         "logs": _logs(config.logs or Logs()),
+        **hub,
     }
     data = b'%s,"routes":[%s]}' % (_json(snapshot)[:-1], b",".join(routes))
     return Snapshot(data, loaded, list(listeners), service_paths, names)
@@ -369,6 +414,28 @@ def _route(name: str, route: Route, config: Config, action: Plain, listeners: li
     }
 
 
+def _endpoint_route(
+    config: Config, name: str, policies: Policies | None, match: Plain, listeners: list[str] | None
+) -> Plain:
+    """What all routes have, for an endpoint, which proxies nothing."""
+    levels = (policies, config.policies)
+    return {
+        "name": name,
+        "priority": 0,
+        "matches": [match],
+        "listeners": listeners,
+        "rewrite": None,
+        "host": "keep",
+        "half_close_keep": False,
+        "upgrade": [],
+        "timeouts": _timeouts(Timeouts(), None),
+        "max_body": None,
+        "request_headers": _edits(_nearest(levels, "request_headers")),
+        "response_headers": _edits(_nearest(levels, "response_headers")),
+        "held_bytes": HELD_BYTES,
+    }
+
+
 def _match(match: Match) -> Plain:
     kind = next((k for k in ("prefix", "path", "regex") if getattr(match, k) is not None), None)
     return {
@@ -411,7 +478,11 @@ def _levels(config: Config, route: Route) -> tuple[tuple[KeyPath | None, Policie
 
 
 def _policy(config: Config, route: Route, name: str) -> Any:
-    for _, policies in _levels(config, route):
+    return _nearest((policies for _, policies in _levels(config, route)), name)
+
+
+def _nearest(levels: Iterable[Policies | None], name: str) -> Any:
+    for policies in levels:
         if policies is not None and (found := getattr(policies, name)) is not None:
             return found
     return None

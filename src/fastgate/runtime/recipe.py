@@ -107,8 +107,8 @@ def follow(recipe: Recipe) -> Compiled:
             for one in recipe.overrides:
                 whole = {**whole, **one}
             loaded = config.from_mapping(whole, recipe.origin, allow_literal_secrets=recipe.allow_literal_secrets)
-        named = {*loaded.config.routes, *recipe.hooks} - {"*"} if "*" in recipe.hooks else {*recipe.hooks}
-        return compiled(config.compile(loaded, named, private_descriptors=recipe.private_descriptors))
+        private = recipe.private_descriptors
+        return compiled(config.compile(loaded, recipe.hooks, private_descriptors=private, secrets=True))
     except ConfigError as error:
         tried = dict.fromkeys((*recipe.files, *(f.file for f in error.findings if Path(f.file).is_file())))
         raise Unusable(error.findings, Watched(tuple(tried))) from None

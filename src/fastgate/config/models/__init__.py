@@ -60,12 +60,12 @@ class Config(Model):
     metrics: OrOff[Annotated[Any, Rare("process", "Metrics")]] | None = field(
         "The metrics listener; false opens none.", unset="127.0.0.1:8003, or the next free port"
     )
-    store: Annotated[Any, Rare("process", "Store")] | None = field(
-        "State shared between processes.", later="plain", unset="state stays in this process"
+    store: Annotated[Any, Rare("realtime", "Store")] | None = field(
+        "State shared between processes: the hub's channels.", unset="state stays in this process"
     )
     consumers: dict[Name, Annotated[Any, Rare("process", "Consumer")]] | None = field(
         "Who uses the gateway.", later="plain"
     )
-    realtime: Annotated[Any, Rare("process", "Realtime")] | None = field("The hub.", later="plain")
+    realtime: Annotated[Any, Rare("realtime", "Realtime")] | None = field("The hub: subscribers by channel.")
     logs: Annotated[Any, Rare("process", "Logs")] | None = field("Logs.")
     key_pepper: dict[Name, SecretText] | None = field("Secrets that API keys are hashed with.", later="plain")

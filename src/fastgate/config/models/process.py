@@ -1,4 +1,4 @@
-"""Top-level keys that few configs use, loaded when one does: logs, admin, metrics, control, store, …."""
+"""Top-level keys that few configs use, loaded when one does: logs, admin, metrics, control, consumers, …."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,14 +10,12 @@ from fastgate.config.models.base import (
     Model,
     Name,
     OrOff,
-    PathText,
     Rare,
-    SecretText,
     Text,
     field,
 )
 from fastgate.config.models.policies import Policies
-from fastgate.config.scalars import choice, fraction, size, whole
+from fastgate.config.scalars import choice, fraction
 
 
 class AccessLog(Model):
@@ -93,13 +91,6 @@ class Control(Model):
     )
 
 
-class Store(Model):
-    """State shared between processes."""
-
-    url: Text = field("redis://HOST:PORT/DB.", required=True, example="redis://127.0.0.1:6379/0")
-    password: SecretText | None = field("Its password, as a reference.")
-
-
 class ConsumerKey(Model):
     """One API key of a consumer."""
 
@@ -114,42 +105,3 @@ class Consumer(Model):
     api_keys: dict[Name, ConsumerKey] = field("API keys by name.", {})
     limits: dict[Name, Annotated[Any, Rare("guards", "Limit")]] = field("Rates, each replacing the same-named one.", {})
     policies: Policies | None = field("Policies of this consumer.")
-
-
-class Queue(Model):
-    """What a subscriber that does not read may have waiting."""
-
-    bytes: Annotated[int, size(1024, 1 << 30)] = field("Bytes.", 1 << 20)
-    when_full: Text = field("What happens then.", "disconnect", example="disconnect")
-
-
-class Endpoint(Model):
-    """One place subscribers connect to."""
-
-    path: PathText = field("The path, exact or a template.", required=True, example="/r/{room}")
-    channels: list[Text] = field("Channels, as templates over the captures.", [], example=["room:{room}"])
-    source: Annotated[Literal["redis", "local"], choice("redis", "local")] = field(
-        "Where publications come from.", "local"
-    )
-    format: Annotated[Literal["json", "text", "binary"], choice("json", "text", "binary")] = field(
-        "What is sent.", "json"
-    )
-    transport: list[Annotated[Literal["websocket", "sse"], choice("websocket", "sse")]] = field(
-        "How subscribers connect.", ["websocket", "sse"]
-    )
-    wrap: Any = field("An envelope around each publication.")
-    publish: Any = field("Who may publish from here.")
-    max_members: Annotated[int, whole(1, 10_000_000)] | None = field("Subscribers of one channel.")
-    queue: Queue | None = field("What a subscriber that does not read may have waiting.")
-    origins: list[Text] | None = field("Origins allowed.", example=["https://app.example.com"])
-    policies: Policies | None = field("Policies of this endpoint.")
-    listeners: list[Name] | None = field("The listeners that serve it.")
-
-
-class Realtime(Model):
-    """The hub."""
-
-    endpoints: dict[Name, Endpoint] = field("Endpoints by name.", {})
-    namespaces: dict[str, Any] = field("Kinds of channels.", {})
-    tokens: Any = field("Tokens for subscribers.")
-    api_keys: Any = field("Keys of publishers.")
