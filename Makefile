@@ -71,13 +71,13 @@ docs: .venv/deps ## build the documentation; a broken link fails
 bins: ## the engine without Python, the load client, the test origin and the floor
 	$(CARGO) build $(MANIFEST) --release --locked --bins --package fastgate-engine --package fastgate-loadgen
 
-tools: # peers and probes that some tests use: optional, installed only as root
+tools: # peers and probes that some tests use (COMMAND or COMMAND=PACKAGE): optional, installed only as root
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  missing=; for tool in nginx haproxy redis-server strace valgrind curl zsh fish; do \
-	    PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	  if [ -n "$$missing" ]; then \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
-	      >/dev/null || echo "not installed:$$missing; the tests that need them are skipped"; fi; fi
+	  missing=; for tool in nginx haproxy redis-server strace valgrind curl zsh fish chromium chromedriver=chromium-driver; do \
+	    PATH="$$PATH:/usr/sbin" command -v $${tool%=*} >/dev/null || missing="$$missing $${tool#*=}"; done; \
+	  if [ -n "$$missing" ]; then apt-get update -qq >/dev/null || true; for package in $$missing; do \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null \
+	      || echo "not installed: $$package; the tests that need it are skipped"; done; fi; fi
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is not on the PATH"; exit 1; }

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from commands import is_static
 from pages import Command, File, missing, read
 
-GATEWAY = re.compile(r"(fastgate (run|demo)\b(?!.* --help)|python3? (gate|gateway)\.py)")
+GATEWAY = re.compile(r"((?:[A-Z_]+=\S+ )*fastgate (run|demo)\b(?!.* --help)|python3? (gate|gateway)\.py)")
 SERVER = re.compile(rf"{GATEWAY.pattern}|python3? (-m http\.server|origin\.py|app\.py)|uvicorn ")
 READY = "reload:"  # in the last line of the page that a gateway shows at its start
 DEADLINE = 30.0
@@ -43,7 +43,12 @@ class Server:
         self.log = folder / f".server-{number}"
         with self.log.open("wb") as log:
             words = shlex.split(command.text.removesuffix("&"), comments=True)
-            self.process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            given = dict(os.environ)
+            while "=" in words[0]:
+                name, _, given[name] = words.pop(0).partition("=")
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=given, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
 
     def said(self) -> str:
         """Its output so far."""

@@ -14,6 +14,9 @@ from fastgate.cli.files import default_files
 from fastgate.cli.paint import BOLD, DIM, GREEN, RED, colours, paint, table
 from fastgate.cli.routing import compiled, said_action, said_match
 from fastgate.config.findings import Draft
+from fastgate.config.realtime_values import IDENTITY, captures, render
+from fastgate.config.route_names import route_path
+from fastgate.config.source import KeyPath
 from fastgate.errors import UsageError
 
 Plain = dict[str, Any]
@@ -63,7 +66,10 @@ def explain(
     answer["listener"] = listener
     if "route" in answer:
         answer["policies"] = list(policies(snapshot, answer["route"]))
-        answer["place"] = _place(snapshot, ("routes", answer["route"]))
+        answer["place"] = _place(snapshot, route_path(answer["route"], snapshot.loaded.config))
+        endpoint = next(one for one in plain["routes"] if one["name"] == answer["route"])["action"].get("realtime")
+        if endpoint is not None:
+            answer["channels"] = [render(one, answer["captures"]) for one in endpoint["channels"]]
     if form == "json":
         print(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
@@ -117,9 +123,12 @@ def _listener(plain: Plain, wanted: str | None, url: SplitResult) -> str:
 def policies(snapshot: config.Snapshot, route: str) -> Iterator[Plain]:
     """The policies that stand for a route: name, the level that decides, its place, whether this version runs it."""
     whole = snapshot.loaded.config
-    one = whole.routes[route]
-    levels: list[tuple[str, tuple[str, ...], Any]] = [("route", ("routes", route, "policies"), one.policies)]
-    if one.service is not None:
+    path = route_path(route, whole)
+    endpoints: Any = whole.realtime.endpoints if whole.realtime is not None else {}
+    one: Any = whole.routes[route] if path[0] == "routes" else endpoints[path[2]]
+    level = "route" if path[0] == "routes" else "endpoint"
+    levels: list[tuple[str, KeyPath, Any]] = [(level, (*path, "policies"), one.policies)]
+    if getattr(one, "service", None) is not None:
         levels.append(("service", ("services", one.service, "policies"), whole.services[one.service].policies))
     levels.append(("gateway", ("policies",), whole.policies))
     written = {name for _, _, level in levels if level is not None for name in level.model_fields_set}
@@ -136,7 +145,7 @@ def policies(snapshot: config.Snapshot, route: str) -> Iterator[Plain]:
         yield {"name": name, "level": level, "state": state, "place": _place(snapshot, (*path, name))}
 
 
-def _place(snapshot: config.Snapshot, path: tuple[str, ...]) -> str:
+def _place(snapshot: config.Snapshot, path: KeyPath) -> str:
     finding = snapshot.loaded.place([Draft(path, "", "key")])[0]
     return f"{finding.file}:{finding.line}" if finding.line else finding.file
 
@@ -187,6 +196,8 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
     if "service" in route["action"]:
         service = next((one for one in plain["services"] if one["name"] == route["action"]["service"]), None)
         rows.append(["targets", ", ".join(one["url"] for one in service["targets"]) if service else "none"])
+    if (endpoint := route["action"].get("realtime")) is not None:
+        rows += _endpoint(endpoint, answer["channels"])
     first, *rest = table(rows, indent="  ")
     yield paint(first, GREEN, on)
     yield from rest
@@ -195,6 +206,19 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
         yield from table([[p["name"], p["level"], p["place"], p["state"]] for p in answer["policies"]], indent="  ")
     else:
         yield "policies: none"
+
+
+def _endpoint(endpoint: Plain, channels: Sequence[str]) -> Iterator[list[str]]:
+    """What an endpoint does with a connection to this URL."""
+    unknown = f"; {{{IDENTITY}}} needs authentication, which is not in this version: 401"
+    yield ["channels", ", ".join(channels) + (unknown if any(IDENTITY in captures(one) for one in channels) else "")]
+    yield ["source", endpoint["source"]]
+    origins = endpoint["origins"]
+    words = {"same": "pages of the host that is asked", "any": "every page"}
+    yield ["origins", words[origins] if isinstance(origins, str) else ", ".join(origins["list"])]
+    if publish := endpoint["publish"]:
+        echo = "" if publish["echo"] else ", without echo"
+        yield ["publish", f"{publish['rate']}/s, bursts of {publish['burst']}{echo}"]
 
 
 def _lost(one: Plain, answer: Plain) -> list[str]:

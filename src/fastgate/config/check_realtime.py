@@ -14,6 +14,7 @@ from fastgate.config.scalars import nearest_word
 from fastgate.config.source import KeyPath
 
 Plain = dict[str, Any]
+_PARTS = ("http", "realtime", "publish")
 
 
 def check(value: Plain) -> Iterator[Draft]:
@@ -30,7 +31,7 @@ def check(value: Plain) -> Iterator[Draft]:
     for name, endpoint in _maps(realtime.get("endpoints")):
         path: KeyPath = ("realtime", "endpoints", name)
         yield from _channels(path, endpoint)
-        yield from _choices(path, endpoint, "store" in value)
+        yield from _choices(path, endpoint, _there(value, "store"))
         yield from _listeners(path, endpoint, listeners)
         twin = f"realtime.endpoints.{name}"
         if isinstance(routes, dict) and twin in routes:
@@ -49,6 +50,11 @@ def _maps(value: Any) -> Iterator[tuple[str, Plain]]:
             yield name, item
 
 
+def _there(item: Plain, key: str) -> bool:
+    """Whether a key stands there; one that looks like it has its own error."""
+    return key in item or any(nearest_word(str(one), (key,)) for one in item)
+
+
 def _store(store: Plain) -> Iterator[Draft]:
     try:
         url = realtime_values.REDIS_URL.read(store.get("url"))
@@ -64,13 +70,14 @@ def _store(store: Plain) -> Iterator[Draft]:
             yield wrong_value(("store", "url"), url, "database 0 with cluster: true", nearest=near, why=why)
     if store.get("ca") is not None and not url.startswith("rediss://"):
         yield Draft(("store", "ca"), "found without TLS; allowed: with a url that begins with rediss://", "key")
-    if store.get("username") is not None and store.get("password") is None:
+    if store.get("username") is not None and not _there(store, "password"):
         yield Draft(("store", "username"), "found without a password; allowed: with password: env:NAME", "key")
 
 
 def _channels(path: KeyPath, endpoint: Plain) -> Iterator[Draft]:
     template, channels = endpoint.get("path"), endpoint.get("channels")
-    names = realtime_values.path_captures(template) if isinstance(template, str) else []
+    readable = isinstance(template, str) and template.startswith("/")
+    names = realtime_values.path_captures(str(template)) if readable else []
     if IDENTITY in names:
         why = f"{{{IDENTITY}}} is who the client is, as its authentication says"
         near = str(template).replace(f"{{{IDENTITY}", "{id")
@@ -86,13 +93,15 @@ def _channels(path: KeyPath, endpoint: Plain) -> Iterator[Draft]:
             yield Draft((*path, "channels", number), f'found "{channel}" twice; allowed: each channel once')
         seen[channel] = number
         for name in realtime_values.captures(channel):
-            if isinstance(template, str) and name not in (*names, IDENTITY):
-                known = ", ".join(f"{{{one}}}" for one in names) or f"no captures: the path {template} has none"
+            if readable and name not in (*names, IDENTITY):
+                known = (
+                    ", ".join(f"{{{one}}}" for one in names) or f"plain names, as the path {template} captures nothing"
+                )
                 nearest = nearest_word(name, names)
                 yield wrong_value(
                     (*path, "channels", number),
                     channel,
-                    f"{known}, and {{{IDENTITY}}} for who the client is",
+                    f"{known}, or {{{IDENTITY}}} for who the client is",
                     nearest=channel.replace(f"{{{name}}}", f"{{{nearest}}}") if nearest else None,
                     why=f"the path captures no {{{name}}}",
                 )
@@ -145,6 +154,6 @@ def _listeners(path: KeyPath, endpoint: Plain, listeners: Plain) -> Iterator[Dra
 
 
 def serves(listener: Any, part: str) -> bool:
-    """Whether a listener as written serves a part."""
+    """Whether a listener as written serves a part; a word that is none has its own error."""
     only = listener.get("only") if isinstance(listener, dict) else None
-    return not isinstance(only, list) or part in only
+    return not isinstance(only, list) or part in only or not all(one in _PARTS for one in only)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
+from fastgate.config import units
 from fastgate.config.addresses import host_name, port_number, unix_socket
 from fastgate.config.scalars import Kind, refuse
 
@@ -199,7 +199,17 @@ def _publish(value: Any) -> bool:
 PUBLISH = Kind(_publish, PUBLISH_ALLOWED, {"type": "boolean"}, True)
 
 
-def endpoint_names(realtime: Any) -> Iterator[str]:
-    """What endpoints are called among the routes: `realtime.endpoints.NAME`."""
-    for name in realtime.endpoints if realtime is not None else ():
-        yield f"realtime.endpoints.{name}"
+RATE_ALLOWED = "messages a second, from 1/s to 100000/s"
+
+
+def _rate(value: Any) -> int:
+    rate = units.parse_rate(value) if isinstance(value, str) else None
+    if rate is not None and rate[1] == 1 and 1 <= rate[0] <= 100_000:
+        return rate[0]
+    if type(value) is int and 1 <= value <= 100_000:
+        raise refuse(value, RATE_ALLOWED, nearest=f"{value}/s")
+    loose = units.nearest_rate(value) if isinstance(value, str) and rate is None else None
+    raise refuse(value, RATE_ALLOWED, nearest=loose if loose and loose.endswith("/s") else None)
+
+
+MESSAGES = Kind(_rate, RATE_ALLOWED, {"type": "string", "pattern": r"^\d{1,6}/s$"}, "10/s", lambda rate: f"{rate}/s")

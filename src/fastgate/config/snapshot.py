@@ -20,14 +20,13 @@ from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.process import AccessLog, Logs
 from fastgate.config.models.routes import Static, ValueMatch
 from fastgate.config.models.services import Target
-from fastgate.config.realtime_values import endpoint_names
+from fastgate.config.route_names import ENDPOINTS, endpoint_names, route_names, route_path
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
 
 if TYPE_CHECKING:
     from fastgate.config.load import Loaded
 
-ENDPOINTS: KeyPath = ("realtime", "endpoints")
 VERSION = 1
 CONNECT_MS, RESPONSE_MS, IDLE_MS = 5_000, 60_000, 60_000
 HELD_BYTES = 256 * 1024
@@ -142,19 +141,6 @@ class Snapshot:
 
 def _numbers(parts: Iterable[str]) -> KeyPath:
     return tuple(int(part) if part.isdecimal() else part for part in parts)
-
-
-def route_path(name: str, config: Config) -> KeyPath:
-    """The path in the config of a route, which may be an endpoint's."""
-    endpoint = name.removeprefix("realtime.endpoints.")
-    if endpoint != name and name not in config.routes:
-        return (*ENDPOINTS, endpoint)
-    return ("routes", name)
-
-
-def route_names(config: Config) -> set[str]:
-    """The names of all routes, those of endpoints (`realtime.endpoints.NAME`) among them."""
-    return {*config.routes, *endpoint_names(config.realtime)}
 
 
 def _service_path(base: KeyPath, rest: list[str]) -> KeyPath:

@@ -101,7 +101,11 @@ def routes(
                 "client_ip": [],
             }
             plain = route(f"realtime.endpoints.{name}", endpoint.policies, match, serving)
-            yield {**plain, "action": {"realtime": _endpoint(endpoint, config.store is not None)}}
+            yield {
+                **plain,
+                "priority": endpoint.priority,
+                "action": {"realtime": _endpoint(endpoint, config.store is not None)},
+            }
 
 
 def _endpoint(one: Endpoint, has_store: bool) -> Plain:
@@ -127,8 +131,7 @@ def _publish(publish: bool | ClientPublish) -> Plain | None:
     if publish is False:
         return None
     one = ClientPublish() if publish is True else publish
-    count, seconds = one.rate
-    return {"rate": count, "per_s": seconds, "burst": one.burst, "echo": one.echo}
+    return {"rate": one.rate, "burst": one.burst, "echo": one.echo}
 
 
 def _origins(origins: str | list[str] | None) -> str | Plain:
@@ -154,5 +157,7 @@ def locate(endpoint: Endpoint, rest: list[str]) -> KeyPath:
             return ("policies", policy) if own else ()
         case ["listeners", *inner]:
             return ("listeners", *inner) if endpoint.listeners is not None else ()
+        case ["priority"]:
+            return ("priority",)
         case _:
             return ()

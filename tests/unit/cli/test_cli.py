@@ -205,10 +205,10 @@ def test_check_bad_in_three_formats(tmp_path: Path) -> None:
 
 
 def test_check_strict_turns_warnings_into_failure(tmp_path: Path) -> None:
-    (tmp_path / "warn.yaml").write_text(GOOD + "store:\n  url: redis://127.0.0.1:6379/0\n")
+    (tmp_path / "warn.yaml").write_text(GOOD + "consumers:\n  acme: {}\n")
     done = shell("check", "warn.yaml", cwd=tmp_path)
     assert done.returncode == 0
-    assert "warn.yaml:12:1: store: warning: not in this version, ignored" in done.stdout
+    assert "warn.yaml:12:1: consumers: warning: not in this version, ignored" in done.stdout
     assert shell("check", "--strict", "warn.yaml", cwd=tmp_path).returncode == 1
     assert shell("check", "warn.yaml", cwd=tmp_path, env={"FASTGATE_STRICT": "1"}).returncode == 1
 

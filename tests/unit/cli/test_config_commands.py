@@ -62,6 +62,22 @@ policies:
     set: {X-Level: gateway}
 """
 
+LIVE = """
+realtime:
+  endpoints:
+    rooms:
+      path: /r/{room}
+      channels: ["room:{room}", lobby]
+      publish: true
+      listeners: [inside]
+    mine:
+      path: /mine
+      channels: ["user_{sub}"]
+      origins: [https://app.example.com]
+      policies:
+        response_headers: false
+"""
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -299,3 +315,51 @@ def test_several_files_from_the_environment(fastgate: Any, folder: Path, monkeyp
     (folder / "more.yaml").write_text("routes:\n  more:\n    match: {path: /more}\n    respond: {status: 200}\n")
     monkeypatch.setenv("FASTGATE_CONFIG", "fastgate.yaml:more.yaml")
     assert fastgate("check").out == "fastgate.yaml, more.yaml: ok, 7 routes\n"
+
+
+# Endpoints
+
+
+def test_explain_and_routes_show_endpoints(fastgate: Any, folder: Path) -> None:
+    (folder / "fastgate.yaml").write_text(WHOLE + LIVE)
+    told = fastgate("explain", "GET", "ws://gate:9000/r/7")
+    assert told.code == 0
+    assert (
+        told.out
+        == """\
+GET ws://gate:9000/r/7 on listener inside
+  route     realtime.endpoints.rooms  (fastgate.yaml:54)
+  matched   GET /r/{room}
+  action    realtime room:{room}, lobby
+  captured  room = 7
+  channels  room:7, lobby
+  source    local
+  origins   pages of the host that is asked
+  publish   10/s, bursts of 20
+policies:
+  request_headers   gateway  fastgate.yaml:47  on
+  response_headers  gateway  fastgate.yaml:49  on
+also matching, but tried later:
+  rest  its path is less specific
+"""
+    )
+    mine = fastgate("explain", "GET", "/mine")
+    assert "channels  user_{sub}; {sub} needs authentication, which is not in this version: 401\n" in mine.out
+    assert "origins   https://app.example.com\n" in mine.out
+    assert "response_headers  endpoint  fastgate.yaml:64  off\n" in mine.out
+    away = fastgate("explain", "--format", "json", "GET", "ws://gate:8000/r/7")
+    assert away.plain["route"] == "rest"
+    missing = next(one for one in away.plain["candidates"]["told"] if one["route"] == "realtime.endpoints.rooms")
+    assert missing["missing"] == [{"what": "listeners", "name": "", "wanted": "inside"}]
+    assert fastgate("explain", "--format", "json", "GET", "ws://gate:9000/r/7").plain["channels"] == ["room:7", "lobby"]
+    line = next(line for line in fastgate("routes").out.splitlines() if line.startswith("realtime.endpoints.rooms"))
+    assert line.split() == [
+        "realtime.endpoints.rooms",
+        "GET",
+        "/r/{room}",
+        "realtime",
+        "room:{room},",
+        "lobby",
+        "0",
+        "inside",
+    ]

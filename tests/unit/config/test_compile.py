@@ -18,7 +18,7 @@ from fastgate.runtime import validate
 
 FOLDER = Path(__file__).parent / "good"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
-ENVIRON = {"MAX_CONNS": "10"}
+ENVIRON = {"MAX_CONNS": "10", "PUBLISH_KEY": "a key of the tests", "REDIS_PASSWORD": "hunter2"}
 ROUTE = {"match": {"prefix": "/"}, "to": "http://127.0.0.1:9000"}
 
 
@@ -87,7 +87,7 @@ def test_what_check_prints_is_the_same_config(path: Path, kind: str, tmp_path: P
     printed = tmp_path / "printed.yaml"
     # A printed `$` is one that was meant.
     printed.write_text(config.to_yaml(settings).replace("${", "$${"))
-    again = config.load(printed, environ={})
+    again = config.load(printed, environ=ENVIRON)
     assert compiled(again) == compiled(loaded)
     assert len({one.path for one in settings}) == len(settings)
     assert all(one.origin == "file" and one.line for one in settings) or kind == "explain_defaults"

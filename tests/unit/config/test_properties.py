@@ -26,7 +26,7 @@ from fastgate.errors import ConfigError
 
 GOOD = sorted((Path(__file__).parent / "good").glob("*.yaml"))
 TREES: dict[str, dict[str, Any]] = {path.stem: yaml.safe_load(path.read_text()) for path in GOOD}
-ENVIRON = {"MAX_CONNS": "10"}
+ENVIRON = {"MAX_CONNS": "10", "PUBLISH_KEY": "a key of the tests", "REDIS_PASSWORD": "hunter2"}
 KeyPath = tuple[str | int, ...]
 
 DURATIONS = st.builds(lambda n, unit: f"{n}{unit}", st.integers(1, 500), st.sampled_from(["ms", "s", "m", "h"]))

@@ -10,7 +10,6 @@ from fastgate.config.models.base import (
     Name,
     OneOrMany,
     PathText,
-    Rate,
     SecretText,
     Text,
     TextOrMap,
@@ -23,6 +22,7 @@ Channel = Annotated[str, realtime_values.CHANNEL]
 Origin = Annotated[str, realtime_values.ORIGIN]
 RedisUrl = Annotated[str, realtime_values.REDIS_URL]
 Digest = Annotated[str, realtime_values.DIGEST]
+Messages = Annotated[int, realtime_values.MESSAGES]
 May = Annotated[bool, realtime_values.PUBLISH]
 Prefix = Annotated[str, text("text of at most 64 letters, digits and signs, without blanks", r"^[!-~]{0,64}\Z")]
 Transport = Annotated[Literal["websocket", "sse"], choice("websocket", "sse")]
@@ -58,7 +58,7 @@ class Queue(Model):
 class ClientPublish(Model):
     """What the clients of an endpoint may publish to its channels."""
 
-    rate: Rate = field("Messages of one connection; one more closes it (1008).", (10, 1), example="10/s")
+    rate: Messages = field("Messages of one connection; one beyond it closes the connection (1008).", 10)
     burst: Annotated[int, whole(1, 1_000_000)] = field("Messages at once before the rate holds.", 20)
     echo: Flag = field("The sender gets its own message too.", True)
 
@@ -101,6 +101,9 @@ class Endpoint(Model):
         example=["https://app.example.com"],
     )
     deflate: Flag = field("Offer compression (permessage-deflate, RFC 7692), without context takeover.", False)
+    priority: Annotated[int, whole(-1_000_000, 1_000_000)] = field(
+        "Higher wins before anything else is compared, among routes and endpoints.", 0
+    )
     policies: Policies | None = field("Policies of this endpoint.")
     listeners: list[Name] | None = field(
         "The listeners that serve it.", unset="every listener that serves realtime", example=["public"]
