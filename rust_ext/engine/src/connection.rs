@@ -15,6 +15,7 @@ use crate::deadlines::{Slot, Tick, ticks};
 use crate::exchange::tunnel::{self, Tunnel};
 use crate::fault::FaultKind;
 use crate::host::Level;
+use crate::hub::{self, Entrance};
 use crate::lifecycle;
 use crate::metrics::ListenerLine;
 use crate::rt;
@@ -43,9 +44,51 @@ pub(crate) struct Conn {
     pub(crate) pending: Vec<u8>,
     /// The tick at which it closes together with an answer.
     pub(crate) retires: Tick,
+    place: Place,
+}
+
+/// A connection's place in all counts, given up when dropped: behind the descriptor, which stands before it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    worker: Rc<Worker>,
     /// Where it is counted, whatever its listener is called by now.
     line: Arc<ListenerLine>,
-    _count: Counted,
+    count: Option<Counted>,
+}
+
+impl Place {
+    fn new(worker: &Rc<Worker>, line: Arc<ListenerLine>, count: Counted) -> Self {
+        line.opened.add(1);
+        Self::moved(worker, line, count)
+    }
+
+    /// That of a connection that another worker has counted as opened.
+    pub(crate) fn moved(worker: &Rc<Worker>, line: Arc<ListenerLine>, count: Counted) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        worker.shared.workers[worker.index].descriptors.fetch_add(1, Relaxed);
+        Self { worker: worker.clone(), line, count: Some(count) }
+    }
+
+    #[expect(dead_code, reason = "what moves sessions comes with the next change")]
+    /// Leaves the process's counts to the worker that takes the connection over.
+    pub(crate) fn hand_over(mut self) {
+        if let Some(count) = self.count.take() {
+            count.hand_over();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let worker = &self.worker;
+        if self.count.is_some() {
+            worker.metrics().closed.add(1);
+            self.line.closed.add(1);
+        }
+        worker.shared.workers[worker.index].descriptors.fetch_sub(1, Relaxed);
+        worker.connections.set(worker.connections.get() - 1);
+        worker.perhaps_idle();
+    }
 }
 
 impl std::fmt::Debug for Worker {
@@ -64,6 +107,8 @@ pub(crate) enum After {
     Linger,
     /// A tunnel.
     Tunnel(Box<Tunnel>),
+    /// The hub: the connection goes on as a session, without a task.
+    Hub(Box<Entrance>),
 }
 
 impl Conn {
@@ -80,12 +125,8 @@ impl Conn {
         let age = ticks(listener.live().live.limits.connection_age_ms);
         // Up to a tenth sooner, so that connections opened together do not close together.
         let jitter = u32::try_from(worker.random() % u64::from(age / 10 + 1)).unwrap_or(0);
-        worker.connections.set(worker.connections.get() + 1);
-        worker.shared.workers[worker.index].descriptors.fetch_add(1, Relaxed);
-        let line = listener.line();
-        line.opened.add(1);
         Self {
-            line,
+            place: Place::new(worker, listener.line(), count),
             retires: deadline.now().saturating_add(age - jitter),
             worker: worker.clone(),
             listener: listener.clone(),
@@ -93,8 +134,12 @@ impl Conn {
             deadline,
             peer,
             pending,
-            _count: count,
         }
+    }
+
+    /// What outlives the task: the stream, the place in all counts, the bytes that nobody has used.
+    pub(crate) fn into_parts(self) -> (Stream, Place, Vec<u8>) {
+        (self.stream, self.place, self.pending)
     }
 
     /// Whether this answer should be its last.
@@ -168,17 +213,6 @@ impl Conn {
     }
 }
 
-impl Drop for Conn {
-    fn drop(&mut self) {
-        let worker = &self.worker;
-        worker.metrics().closed.add(1);
-        self.line.closed.add(1);
-        worker.shared.workers[worker.index].descriptors.fetch_sub(1, Relaxed);
-        worker.connections.set(worker.connections.get() - 1);
-        worker.perhaps_idle();
-    }
-}
-
 /// Starts serving.
 pub(crate) fn spawn(conn: Conn) {
     rt::spawn(serve(conn));
@@ -206,6 +240,7 @@ pub(crate) async fn serve(mut conn: Conn) {
                 Caught { worker: &worker, future: Box::pin(tunnel::run(conn, tunnel)) }.await;
                 return;
             }
+            After::Hub(entrance) => return hub::enter(conn, *entrance),
         }
     }
 }

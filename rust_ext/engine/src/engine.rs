@@ -399,7 +399,7 @@ impl Engine {
     /// # Errors
     /// [`PublishError`]; nobody got it then.
     pub fn publish(&self, channel: &str, payload: &Arc<[u8]>) -> Result<Delivered, PublishError> {
-        self.shared.hub.publish(&self.shared.workers, channel, payload, None, true)
+        self.shared.publish(channel, payload)
     }
 
     /// Waits until every worker has ended; `false` when `timeout` passed first.
@@ -457,6 +457,16 @@ impl Drop for Ended {
 }
 
 impl Shared {
+    /// Publishes to the subscribers of a channel, through the broker where the channel's endpoints say so.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody got it then.
+    pub(crate) fn publish(&self, channel: &str, payload: &Arc<[u8]>) -> Result<Delivered, PublishError> {
+        // Without a broker nobody needs to know.
+        let brokered = self.hub.broker().is_some() && self.live().brokered(channel);
+        self.hub.publish(&self.workers, channel, payload, None, brokered)
+    }
+
     /// The current snapshot.
     pub(crate) fn live(&self) -> Arc<Live> {
         lock(&self.live).clone()

@@ -26,6 +26,7 @@ use crate::fault::FaultKind;
 use crate::files;
 use crate::head::{self, Head, RequestFields};
 use crate::hooks;
+use crate::hub;
 use crate::live::{Action, Listener, Live, Proxy, Route};
 use crate::metrics::Tally;
 use crate::pool::{Pool, Upstream};
@@ -88,8 +89,11 @@ fn proceed(
         // An answer of the route's own needs no upstream: whatever would follow is spared.
         let proxy = match &route.action {
             Action::Proxy(proxy) => proxy,
-            Action::Respond(_) | Action::Redirect { .. } | Action::Realtime => {
+            Action::Respond(_) | Action::Redirect { .. } => {
                 return Box::pin(direct(conn, head, about, route, &captures)).await;
+            }
+            Action::Realtime(endpoint) => {
+                return Ok(Box::pin(hub::serve(conn, head, about, route, endpoint, &captures)).await);
             }
             Action::Files(files) => {
                 return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;

@@ -11,6 +11,7 @@ use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
 
 use crate::deadlines::{Tick, WHEEL_BELOW_MS, ticks};
 use crate::files::Files;
+use crate::hub::Endpoint;
 use crate::log::access::{Access, Sample};
 use crate::target::{Registry, Target};
 
@@ -23,6 +24,8 @@ pub(crate) struct Live {
     pub(crate) table: RouteTable,
     pub(crate) routes: Vec<Route>,
     pub(crate) services: Vec<Service>,
+    /// Where subscribers connect.
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// One line a request, if that is wanted.
     pub(crate) access: Option<Arc<Access>>,
     pub(crate) level: snapshot::Level,
@@ -63,6 +66,15 @@ impl std::ops::Deref for Route {
     }
 }
 
+impl Route {
+    fn endpoint(&self) -> Option<&Arc<Endpoint>> {
+        match &self.action {
+            Action::Realtime(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+}
+
 /// What a route does, those steps it uses and no others; routes that do the same share them, so that ten thousand of
 /// them do not empty the cache.
 #[derive(Debug)]
@@ -92,7 +104,7 @@ pub(crate) enum Action {
     /// Answers with files of a folder.
     Files(Arc<Files>),
     /// Lets subscribers into the hub.
-    Realtime,
+    Realtime(Arc<Endpoint>),
 }
 
 /// How a route proxies.
@@ -173,7 +185,7 @@ impl Live {
         let mut shared = SharedSteps::default();
         for (i, route) in snapshot.routes.iter().enumerate() {
             let mut found = Vec::new();
-            if let Some(steps) = shared.steps(route, |route| compile_steps(route, &by_name, &mut found)) {
+            if let Some(steps) = shared.steps(route, |route| compile_steps(route, snapshot, &by_name, &mut found)) {
                 let own = route.access_log_sample.map(|share| (share, Sample::new(share)));
                 if let Some((share, None)) = own {
                     found.push(Invalid::new("access_log_sample", format!("{share} is no share; allowed: 0 to 1")));
@@ -189,6 +201,7 @@ impl Live {
                 shutdown: snapshot.shutdown.clone(),
                 listeners,
                 table,
+                endpoints: routes.iter().filter_map(Route::endpoint).cloned().collect(),
                 routes,
                 services,
                 access,
@@ -197,6 +210,15 @@ impl Live {
             }),
             _ => Err(invalid),
         }
+    }
+}
+
+impl Live {
+    /// Whether publications to a channel go through the broker: where some endpoint with that source could have
+    /// members of it, and where no endpoint could, so that other processes may.
+    pub(crate) fn brokered(&self, channel: &str) -> bool {
+        let mut serving = self.endpoints.iter().filter(|endpoint| endpoint.may_serve(channel)).peekable();
+        serving.peek().is_none() || serving.any(|endpoint| endpoint.brokered)
     }
 }
 
@@ -324,6 +346,7 @@ fn same_steps(a: &snapshot::Route, b: &snapshot::Route) -> bool {
 
 fn compile_steps(
     route: &snapshot::Route,
+    snapshot: &Snapshot,
     services: &HashMap<&str, usize>,
     invalid: &mut Vec<Invalid>,
 ) -> Option<Steps> {
@@ -342,7 +365,9 @@ fn compile_steps(
         snapshot::Action::Static(of) => {
             Files::compile(of, route).map(Action::Files).map_err(|found| invalid.extend(found)).ok()
         }
-        snapshot::Action::Realtime(_) => Some(Action::Realtime),
+        snapshot::Action::Realtime(endpoint) => {
+            Endpoint::compile(endpoint, route, snapshot, invalid).map(Action::Realtime)
+        }
         snapshot::Action::Redirect(redirect) => match Redirector::compile(redirect, &route.matches) {
             Ok(to) => Some(Action::Redirect { status: redirect.status, to }),
             Err(message) => {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Gives the calling thread a descriptor table of its own.
 ///
@@ -17,6 +18,17 @@ pub(crate) fn close_inherited(fd: i32) {
     // SAFETY: the number was listed from this thread's own table and belongs to a descriptor that another thread
     // owns in its own; no object of this thread holds it. A number that is closed already is an ignored error.
     unsafe { libc::close(fd) };
+}
+
+/// Bounds what the kernel takes for a peer before it is on its way (`TCP_NOTSENT_LOWAT`).
+pub(crate) fn limit_unsent(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let size = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is borrowed for the time of the call, the pointer is to a local of the size that is said.
+    let result =
+        unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, (&raw const value).cast(), size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Nanoseconds of the monotonic clock; the standard library's form of it costs three times the instructions.

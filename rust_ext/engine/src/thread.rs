@@ -16,6 +16,7 @@ use crate::clock::{self, Clock, Meter};
 use crate::deadlines::SWEEP_MS;
 use crate::dial::Dialer;
 use crate::host::Level;
+use crate::hub;
 use crate::listen::{self, Bind};
 use crate::live::Live;
 use crate::rt::{self, Runtime, Socket};
@@ -83,6 +84,7 @@ pub(crate) fn run(start: Start) {
     worker.ended();
     worker.listeners.borrow_mut().clear();
     worker.pools.clear();
+    worker.hub.end(&worker);
     // Tasks are dropped here: connections close, counts are released, lines end.
     runtime.end();
     worker.leave_lines();
@@ -113,7 +115,7 @@ impl End {
 }
 
 /// Starts a task that the worker cannot do without: its panic ends the process, for a supervisor to start it again.
-fn spawn_vital(worker: &Rc<Worker>, name: &'static str, task: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn_vital(worker: &Rc<Worker>, name: &'static str, task: impl Future<Output = ()> + 'static) {
     let worker = worker.clone();
     let mut task = Box::pin(task);
     rt::spawn(poll_fn(move |cx| {
@@ -237,6 +239,7 @@ async fn drain(worker: Rc<Worker>, end: Rc<End>) {
     for listener in worker.listeners.borrow().values() {
         listener.close(None);
     }
+    spawn_vital(&worker, "hub drain", hub::drain(worker.clone(), shutdown.limit_ms));
     let last = poll_fn(|cx| {
         *worker.idle_waker.borrow_mut() = Some(cx.waker().clone());
         if worker.is_idle() { Poll::Ready(()) } else { Poll::Pending }

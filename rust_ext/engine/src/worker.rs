@@ -20,7 +20,7 @@ use crate::dial::Dialer;
 use crate::files::Budget;
 use crate::health::Status;
 use crate::host::{Decision, HookFailed, HookWork, Host};
-use crate::hub::{Hub, Post};
+use crate::hub::{Hub, Post, Shard};
 use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::access::Lines;
@@ -159,6 +159,8 @@ pub(crate) struct Worker {
     /// Descriptors after which connections go to other workers.
     pub(crate) descriptor_limit: Cell<u32>,
     pub(crate) date: RefCell<[u8; 29]>,
+    /// Its subscribers.
+    pub(crate) hub: Shard,
 }
 
 impl Worker {
@@ -186,6 +188,7 @@ impl Worker {
             lines: Lines::default(),
             descriptor_limit: Cell::new(u32::MAX),
             date: RefCell::new(crate::date::format(0)),
+            hub: Shard::default(),
         })
     }
 

@@ -17,6 +17,7 @@
 //! All paths here are the canonical path: percent-decoded once, runs of `/` merged, `;…` cut from each segment.
 
 mod captures;
+mod channel;
 mod compile;
 mod conflict;
 mod explain;
@@ -37,6 +38,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use captures::Captures;
+pub use channel::{ChannelTemplate, MAX_CHANNEL, NoChannel, is_channel};
 pub use explain::{Missing, Verdict};
 pub use redirect::Redirector;
 pub use rewrite::{RewriteError, Rewriter};

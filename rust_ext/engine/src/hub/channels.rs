@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Broker, Publication, PublishError, Sender};
@@ -87,11 +87,16 @@ type Table = HashMap<Arc<str>, Entry>;
 pub(crate) struct Channels {
     shards: Box<[Mutex<Table>]>,
     hasher: RandomState,
+    delivered: AtomicU64,
 }
 
 impl Default for Channels {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            delivered: AtomicU64::new(0),
+        }
     }
 }
 
@@ -166,6 +171,7 @@ impl Channels {
         payload: &Arc<[u8]>,
         from: Option<Sender>,
     ) -> Result<Delivered, PublishError> {
+        self.delivered.fetch_add(1, Relaxed);
         let mut shard = self.shard(channel);
         let Some(entry) = shard.get_mut(channel) else { return Ok(Delivered::default()) };
         let bytes = payload.len() + OVERHEAD;
@@ -180,6 +186,11 @@ impl Channels {
             workers[*worker].post.put(publication.clone());
         }
         Ok(Delivered { members: entry.members })
+    }
+
+    /// Publications taken, whoever got them.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.load(Relaxed)
     }
 
     /// Subscribes every channel that wants the broker there, for one that is new.

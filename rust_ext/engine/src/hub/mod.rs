@@ -4,24 +4,39 @@
 //! processes. A publication gets its place in its channel's order under one lock, together with its place in the inbox
 //! of every worker that has members; from there on workers share nothing but its bytes.
 
-// What its shards will use; they come with the next change.
-#![expect(dead_code, unused_imports, reason = "the shards come next")]
+#![expect(dead_code, reason = "what lists and moves sessions, and the broker, come with the next changes")]
 
 mod broker;
 mod channels;
+mod drain;
+mod endpoint;
+mod fanout;
+mod frames;
+mod ping;
 mod publication;
+mod queue;
+mod reading;
+mod session;
+mod shard;
+mod slab;
+mod table;
+mod upgrade;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use broker::Broker;
 pub use channels::Delivered;
-pub(crate) use channels::{Channels, Full, Post};
+pub(crate) use channels::{Channels, Post};
+pub(crate) use drain::run as drain;
+pub(crate) use endpoint::Endpoint;
 pub(crate) use publication::{Publication, Sender};
+pub(crate) use shard::{Shard, enter};
+pub(crate) use upgrade::{Entrance, serve};
+
+use fastgate_core::route::is_channel;
 
 use crate::worker::WorkerShared;
-
-/// Longest name of a channel, in bytes.
-pub(crate) const MAX_CHANNEL: usize = 255;
 
 /// Largest publication, in bytes.
 pub(crate) const MAX_PUBLICATION: usize = 1024 * 1024;
@@ -55,6 +70,9 @@ pub(crate) struct Hub {
     pub(crate) channels: Channels,
     /// What connects this process with others, once there is one.
     broker: RwLock<Option<Arc<dyn Broker>>>,
+    /// Publications taken for delivery here that came from this process, and from clients.
+    local: AtomicU64,
+    clients: AtomicU64,
 }
 
 impl Hub {
@@ -83,7 +101,7 @@ impl Hub {
         from: Option<Sender>,
         brokered: bool,
     ) -> Result<Delivered, PublishError> {
-        if channel.is_empty() || channel.len() > MAX_CHANNEL || channel.bytes().any(|b| b < 0x20 || b == 0x7f) {
+        if !is_channel(channel) {
             return Err(PublishError::Channel);
         }
         if payload.len() > MAX_PUBLICATION {
@@ -95,6 +113,15 @@ impl Hub {
         {
             return Ok(Delivered::default());
         }
+        let count = if from.is_some() { &self.clients } else { &self.local };
+        count.fetch_add(1, Relaxed);
         self.channels.deliver(workers, channel, payload, from)
+    }
+
+    /// Publications taken for delivery here, by where they came from.
+    pub(crate) fn published(&self) -> Vec<(&'static str, u64)> {
+        let (local, clients) = (self.local.load(Relaxed), self.clients.load(Relaxed));
+        let rest = self.channels.delivered().saturating_sub(local).saturating_sub(clients);
+        vec![("local", local), ("client", clients), ("redis", rest)]
     }
 }

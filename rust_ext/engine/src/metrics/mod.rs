@@ -2,6 +2,7 @@
 
 mod book;
 mod histogram;
+pub(crate) mod hub;
 mod line;
 pub(crate) mod process;
 pub(crate) mod report;
@@ -56,6 +57,8 @@ macro_rules! counters {
             pub(crate) route_times: Book<Times>,
             /// By listener.
             pub(crate) listeners: Book<ListenerLine>,
+            /// Of its subscribers.
+            pub(crate) hub: hub::HubLine,
         }
 
         impl Metrics {
@@ -70,6 +73,7 @@ macro_rules! counters {
                     services: Book::default(),
                     route_times: Book::default(),
                     listeners: Book::default(),
+                    hub: hub::HubLine::default(),
                 }
             }
 

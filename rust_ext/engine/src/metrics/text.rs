@@ -15,16 +15,16 @@ const NO_ROUTE: &str = "(none)";
 
 /// Writes families of samples; label values are escaped here and nowhere else.
 #[derive(Debug, Default)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
     /// Begins a family.
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
     /// One sample.
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.0.push_str(name);
         for (i, (label, value)) in labels.iter().enumerate() {
             self.0.push(if i == 0 { '{' } else { ',' });
@@ -47,7 +47,7 @@ impl Text {
     }
 
     /// A family of one sample without labels.
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(super) fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -70,6 +70,17 @@ impl Text {
         self.sample(&format!("{name}_count"), &[label], count);
     }
 
+    /// A histogram without a label.
+    pub(super) fn plain_histogram(&mut self, name: &str, sum: &Sum) {
+        let bucket = format!("{name}_bucket");
+        for (bound, n) in sum.cumulative() {
+            self.sample(&bucket, &[("le", bound)], n);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], sum.count());
+        self.sample(&format!("{name}_sum"), &[], sum.seconds());
+        self.sample(&format!("{name}_count"), &[], sum.count());
+    }
+
     fn put(&mut self, text: std::fmt::Arguments<'_>) {
         // A String takes everything.
         let _ = self.0.write_fmt(text);
@@ -85,6 +96,7 @@ pub(crate) fn metrics_text(shared: &Shared) -> String {
     connections(&mut text, shared);
     upstreams(&mut text, shared);
     faults(&mut text, shared);
+    super::hub::text(&mut text, shared);
     process(&mut text);
     text.0
 }

@@ -22,10 +22,15 @@ impl<T> Inbox<T> {
         self.bell.notify_one();
     }
 
+    /// Takes what waits, without waiting for more.
+    pub(crate) fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits for messages and takes all of them.
     pub(crate) async fn receive(&self) -> Vec<T> {
         loop {
-            let waiting = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            let waiting = self.take();
             if !waiting.is_empty() {
                 return waiting;
             }

@@ -3,6 +3,7 @@
 //! Everything else uses the few types below, so that the reactor can be replaced by changing this folder alone.
 
 mod inbox;
+mod set;
 mod socket;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use inbox::Inbox;
+pub(crate) use set::{Event, Set};
 #[cfg(feature = "simulation")]
 pub(crate) use socket::read_would_block;
 pub(crate) use socket::{Readiness, Socket};

@@ -108,6 +108,11 @@ impl Socket {
         call(self.0.get_ref().as_fd())
     }
 
+    /// The descriptor, which this thread's reactor forgets.
+    pub(crate) fn into_inner(self) -> OwnedFd {
+        self.0.into_inner()
+    }
+
     /// Makes closing send a reset, so that the peer cannot take what it has for everything.
     pub(crate) fn reset_at_close(&self) -> io::Result<()> {
         Ok(rustix::net::sockopt::set_socket_linger(self.0.get_ref(), Some(std::time::Duration::ZERO))?)
