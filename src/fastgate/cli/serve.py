@@ -6,12 +6,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastgate.cli.files import default_files, is_module
 from fastgate.errors import StartError, UsageError
-from fastgate.runtime import Recipe, Runtime
+from fastgate.runtime import ahead
 from fastgate.runtime.control_path import VARIABLE
+from fastgate.runtime.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fastgate.runtime import Runtime
 
 DEFAULT_BIND = "0.0.0.0:8000"
 # Why an answer is the gateway's own stands here and not in the answer, which is the same in development and in use.
@@ -49,7 +53,11 @@ def run(
     if dev:
         overrides.extend(_readable_log(names, overrides, literal_secrets))
     recipe = Recipe(tuple(names), tuple(overrides), allow_literal_secrets=literal_secrets)
-    Runtime(recipe, watch=True if dev else None).run(start_page)
+    # Before the engine is loaded, so that both take place at once.
+    first = ahead.begin(recipe) or recipe
+    from fastgate.runtime import Runtime
+
+    Runtime(first, watch=True if dev else None).run(start_page)
 
 
 def _readable_log(names: Sequence[str], overrides: Sequence[dict[str, Any]], literal_secrets: bool) -> list[Any]:

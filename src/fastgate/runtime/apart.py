@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastgate.errors import Finding, StartError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import subprocess
 
 TIMEOUT = 30.0
+PATIENCE = 2.0
+"""Seconds that a child has before it is judged whether idle time suffices for it."""
 START_TIMEOUT = 600.0
 """At start nothing else serves yet: a slow machine may take its time."""
 MAX_RESULT = 512 * 1024 * 1024
@@ -32,7 +36,7 @@ _BOOT = (
 
 
 # The allocators of compiled modules reserve a gigabyte at a time, which would count against the child's bound.
-_MODEST = {"MIMALLOC_ARENA_RESERVE": str(64 * 1024)}
+MODEST = {"MIMALLOC_ARENA_RESERVE": str(64 * 1024)}
 
 
 def possible(recipe: Recipe) -> bool:
@@ -53,44 +57,74 @@ def follow_apart(
 
     Args:
         recipe: What to load.
-        nice: By how much the child's priority is lower than ours.
+        nice: By how much the child's priority is lower than ours. Above 0 it first gets only time that nobody else
+            wants, which no request notices; where there is too little of that, another one takes over.
         timeout: Seconds after which it is killed.
         cancelled: Asked ten times a second; true kills it.
 
     Raises Unusable with every fault of the config, StartError where the child fails.
     """
+    if nice > 0 and sys.platform == "linux":
+        with contextlib.suppress(_Starved):
+            return _follow(recipe, nice, timeout, cancelled, idle=True)
+    return _follow(recipe, nice, timeout, cancelled, idle=False)
+
+
+class _Starved(Exception):
+    """A child that may only have idle time gets next to none."""
+
+
+def _follow(recipe: Recipe, nice: int, timeout: float, cancelled: Callable[[], bool], *, idle: bool) -> Compiled:
     import subprocess  # a start that needs no child does without
 
     read, write = os.pipe()
     # Relative to the process, not to the thread that asks: that one may be gentle already.
     priority = min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nice)
-    asked = {"path": sys.path, "out": write, "priority": priority, "recipe": asdict(recipe)}
+    asked = {"path": sys.path, "out": write, "priority": priority, "idle": idle, "recipe": asdict(recipe)}
+    begun = time.monotonic()
     try:
         child = subprocess.Popen(
             [sys.executable, "-I", "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(write,),
-            env={**os.environ, **_MODEST},
+            env={**os.environ, **MODEST},
         )
     except OSError as error:
         os.close(read)
         raise _failed(f"it cannot be started: {error.strerror or error}") from None
     finally:
         os.close(write)
+
+    def over() -> bool:
+        if idle and _starves(child.pid, time.monotonic() - begun):
+            raise _Starved
+        return cancelled()
+
     try:
         _ask(child, json.dumps(asked).encode())
-        answer = _answer(read, time.monotonic() + timeout, timeout, cancelled)
+        told = answer(read, begun + timeout, timeout, over)
         try:
             code = child.wait(5)
         except subprocess.TimeoutExpired:
             raise _failed("it did not end") from None
-        return _read(answer, code)
+        return read_answer(told, code)
     finally:
         os.close(read)
         if child.poll() is None:
             child.kill()
         child.wait()
+
+
+def _starves(child: int, seconds: float) -> bool:
+    """Whether a process that has lived for so many seconds had less than a fifth of a processor."""
+    if seconds < PATIENCE:
+        return False
+    try:
+        used = Path(f"/proc/{child}/schedstat").read_text(encoding="ascii").split()[0]
+    except (OSError, IndexError):
+        return False
+    return int(used) / 1e9 < seconds / 5
 
 
 def _ask(child: subprocess.Popen[bytes], asked: bytes) -> None:
@@ -102,11 +136,15 @@ def _ask(child: subprocess.Popen[bytes], asked: bytes) -> None:
         pass  # it is dead: its missing answer tells
 
 
-def _answer(read: int, until: float, timeout: float, cancelled: Callable[[], bool]) -> bytearray:
+def answer(read: int, until: float, timeout: float, cancelled: Callable[[], bool]) -> bytearray:
+    """Everything that a child writes to the descriptor `read`.
+
+    Raises StartError once `until`, of the monotonic clock, is reached, or `cancelled` is true.
+    """
     os.set_blocking(read, False)
     ready = select.poll()
     ready.register(read, select.POLLIN)
-    answer = bytearray()
+    told = bytearray()
     while True:
         if cancelled():
             raise _failed("the gateway is ending")
@@ -120,13 +158,14 @@ def _answer(read: int, until: float, timeout: float, cancelled: Callable[[], boo
         except BlockingIOError:
             continue
         if not piece:
-            return answer
-        answer += piece
-        if len(answer) > MAX_RESULT:
+            return told
+        told += piece
+        if len(told) > MAX_RESULT:
             raise _failed(f"its result is larger than {MAX_RESULT >> 20} MiB")
 
 
-def _read(answer: bytearray, code: int) -> Compiled:
+def read_answer(answer: bytearray, code: int) -> Compiled:
+    """What a child that ended with `code` has made. Raises as follow_apart."""
     if code < 0:
         raise _failed(f"it was ended by signal {-code} (9: often for want of memory)")
     view = memoryview(answer)

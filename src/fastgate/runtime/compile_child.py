@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastgate.errors import ConfigError, FastgateError
-from fastgate.runtime.apart import HEADER, MAGIC
+from fastgate.runtime.apart import HEADER, MAGIC, MODEST
 from fastgate.runtime.recipe import Recipe, Unusable, follow
 
 MAX_MEMORY = 1024 * 1024 * 1024
@@ -19,15 +20,38 @@ MAX_CPU = 60
 
 
 def main(asked: dict[str, Any]) -> None:
-    """Answers on the descriptor that was passed; whatever goes wrong becomes an answer too."""
-    out = int(asked["out"])
+    """For a process of its own: answers on the descriptor that was passed."""
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
     # Ctrl-C and a closed terminal reach the whole group: the parent decides what becomes of us.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    _end_by_ourselves(signal.SIGINT, signal.SIGHUP)
     _bound(int(asked["priority"]))
+    if asked["idle"]:
+        # Whoever else wants a processor has it at once. Refused somewhere, the low priority has to do.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    _answer(Recipe(**fields), int(asked["out"]))
+
+
+def copied(recipe: Recipe, out: int) -> None:
+    """For a copy of the process that starts: the same, with what was imported already."""
+    # Also the end of a start is the parent's affair, which serves what is due and ends in order.
+    _end_by_ourselves(signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    _bound(os.getpriority(os.PRIO_PROCESS, 0))
+    os.environ.update(MODEST)
+    _answer(recipe, out)
+
+
+def _end_by_ourselves(*ignored: signal.Signals) -> None:
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _answer(recipe: Recipe, out: int) -> None:
+    """Whatever goes wrong becomes an answer too. Ends the process."""
     data = b""
     try:
-        about, data = _follow(asked["recipe"])
+        _without_plugins()
+        about, data = _follow(recipe)
     except MemoryError:
         about = {"fault": f"the config needs more than {MAX_MEMORY >> 20} MiB to compile"}
     except FastgateError as error:
@@ -43,9 +67,15 @@ def main(asked: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def _follow(plain: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
-    recipe = Recipe(**fields)
+def _without_plugins() -> None:
+    """No plugins of pydantic are looked for, which reads the metadata of every package: only our models are here."""
+    with contextlib.suppress(ImportError):
+        from pydantic.plugin import _loader
+
+        _loader._plugins = {}
+
+
+def _follow(recipe: Recipe) -> tuple[dict[str, Any], bytes]:
     try:
         made = follow(recipe)
     except Unusable as error:

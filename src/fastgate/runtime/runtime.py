@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgate.errors import ConfigError, FastgateError, Finding, StartError
 from fastgate.runtime import apart, logs
+from fastgate.runtime.ahead import Ahead
 from fastgate.runtime.control import Control
 from fastgate.runtime.recipe import APART_BYTES, Compiled, Recipe, Unusable, compiled, follow
 from fastgate.runtime.reloads import ReloadResult, Reloads
@@ -35,24 +36,26 @@ class Runtime:
     """One engine and what its config is made of.
 
     Args:
-        load: A recipe, which reloads follow in a child process; or a function that compiles in this process, called
-            at start and for every reload, and names the hooks of its routes if there are any. It raises ConfigError.
+        load: A recipe, which reloads follow in a child process, or one that a child follows already for the start; or
+            a function that compiles in this process, called at start and for every reload, and names the hooks of its
+            routes if there are any. It raises ConfigError.
         hooks: For a recipe whose routes have hooks: from the routes' names to their hooks.
         watch: Reload when the files change; None: as the config says. Only for a recipe.
     """
 
     def __init__(
         self,
-        load: Recipe | Load,
+        load: Recipe | Ahead | Load,
         *,
         hooks: Callable[[Sequence[str]], Hooks] | None = None,
         watch: bool | None = None,
     ) -> None:
-        self._load = load
+        self._load: Recipe | Load = load.recipe if isinstance(load, Ahead) else load
+        self._ahead = load if isinstance(load, Ahead) else None
         self._hooks = hooks
         self._wants_watch = watch
         self._watch = Watch()
-        self._reloads = Reloads(self._reload, self._watch, gentle=isinstance(load, Recipe))
+        self._reloads = Reloads(self._reload, self._watch, gentle=isinstance(self._load, Recipe))
         self._running: Running | None = None
         self._compiled: Compiled | None = None
         self._notifier = Notifier({})
@@ -122,7 +125,10 @@ class Runtime:
             loaded = self._load()
             snapshot, hooks = loaded if isinstance(loaded, tuple) else (loaded, {})
             return compiled(snapshot), hooks
-        if apart_too and apart.possible(self._load):
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            made = ahead.result(self._is_ending)
+        elif apart_too and apart.possible(self._load):
             limit = apart.TIMEOUT if nice else apart.START_TIMEOUT
             made = apart.follow_apart(self._load, nice=nice, timeout=limit, cancelled=self._is_ending)
         else:

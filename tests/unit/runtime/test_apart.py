@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -120,6 +121,31 @@ def test_a_cancelled_child_is_killed(file: Path, monkeypatch: pytest.MonkeyPatch
     cancel.set()
     with pytest.raises(StartError, match="the gateway is ending"):
         apart.follow_apart(Recipe((str(file),)), cancelled=cancel.is_set)
+
+
+def test_a_reload_takes_idle_time_and_a_start_does_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = apart._BOOT.replace(
+        "main(asked)",
+        "import fastgate.runtime.compile_child as c, os; "
+        "c._answer = lambda recipe, out: os.write(out, bytes(100 + os.sched_getscheduler(0))); main(asked)",
+    )
+    monkeypatch.setattr(apart, "_BOOT", told)
+    for nice, policy in ((10, os.SCHED_IDLE), (0, os.SCHED_OTHER)):
+        with pytest.raises(StartError, match=f"and {100 + policy} bytes that are no answer"):
+            apart.follow_apart(Recipe((str(file),)), nice=nice)
+
+
+def test_a_child_that_finds_no_idle_time_is_followed_by_one_that_needs_none(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "PATIENCE", 0.1)
+    monkeypatch.setattr(
+        apart,
+        "_BOOT",
+        apart._BOOT.replace("sys.path[:]", "asked['idle'] and __import__('time').sleep(600); sys.path[:]"),
+    )
+    recipe = Recipe((str(file),))
+    assert apart.follow_apart(recipe).data == follow(recipe).data
 
 
 def test_what_a_child_cannot_follow() -> None:
