@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod files;
 pub mod filter;
 pub mod http1;
+pub mod json;
 pub mod log;
 pub mod route;
 pub mod snapshot;

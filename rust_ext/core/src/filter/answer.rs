@@ -3,6 +3,7 @@
 use super::edits::{CompiledEdits, Edits, is_value, line};
 use super::response_head::connection;
 use crate::http1::{Version, is_token, write};
+use crate::json;
 
 /// What an answer carries.
 #[derive(Clone, Copy)]
@@ -97,33 +98,15 @@ pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
 fn problem_document(a: &Answer<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"type\":\"about:blank\",\"title\":");
-    json_string(&mut out, status_phrase(a.status).as_bytes());
+    json::string(&mut out, status_phrase(a.status).as_bytes());
     out.extend_from_slice(b",\"status\":");
     write::decimal(&mut out, u64::from(a.status));
     out.extend_from_slice(b",\"detail\":");
-    json_string(&mut out, a.detail.as_bytes());
+    json::string(&mut out, a.detail.as_bytes());
     out.extend_from_slice(b",\"request_id\":");
-    json_string(&mut out, a.request_id);
+    json::string(&mut out, a.request_id);
     out.extend_from_slice(b"}\n");
     out
-}
-
-/// A JSON string (RFC 8259 §7); bytes that are not UTF-8 become the replacement character.
-fn json_string(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for c in String::from_utf8_lossy(text).chars() {
-        match c {
-            '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-            c if c < ' ' || c == '\x7f' => {
-                out.extend_from_slice(b"\\u00");
-                for digit in [c as u8 >> 4, c as u8 & 15] {
-                    out.push(b"0123456789abcdef"[usize::from(digit)]);
-                }
-            }
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    out.push(b'"');
 }
 
 /// The reason phrase of a status code (RFC 9110 §15 and the IANA registry); empty for an unknown one.

@@ -1,0 +1,133 @@
+//! JSON strings (RFC 8259 §7) from any bytes; a run that needs no escape is one copy.
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Whether one of eight bytes needs care. The borrow and carry between bytes can only add to a finding that is there.
+fn needs_care(word: u64) -> bool {
+    let zero = |word: u64| word.wrapping_sub(each(1)) & !word;
+    let control = word.wrapping_sub(each(0x20)) & !word;
+    let high = word | word.wrapping_add(each(1));
+    (control | high | zero(word ^ each(b'"')) | zero(word ^ each(b'\\'))) & each(0x80) != 0
+}
+
+fn byte_needs_care(byte: u8) -> bool {
+    !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\'
+}
+
+/// How many bytes at the beginning need no care: neither controls nor `"`, `\` or anything beyond ASCII.
+pub(crate) fn plain_len(value: &[u8]) -> usize {
+    let (words, _) = value.as_chunks::<8>();
+    let clean = words.iter().take_while(|word| !needs_care(u64::from_ne_bytes(**word))).count();
+    // What is left of the last word is looked at together with bytes that were looked at already.
+    if clean == words.len()
+        && let Some(last) = value.last_chunk::<8>()
+        && !needs_care(u64::from_ne_bytes(*last))
+    {
+        return value.len();
+    }
+    let at = clean * 8;
+    at + value[at..].iter().position(|byte| byte_needs_care(*byte)).unwrap_or(value.len() - at)
+}
+
+/// Appends a value as a JSON string, quotes included: always one line of valid UTF-8, whatever the bytes are.
+///
+/// What is not UTF-8 becomes U+FFFD; controls, line separators and marks that change the direction of text are escaped.
+pub fn string(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'"');
+    content(out, value);
+    out.push(b'"');
+}
+
+/// Appends what stands between the quotes of [`string`].
+pub(crate) fn content(out: &mut Vec<u8>, mut value: &[u8]) {
+    loop {
+        let plain = plain_len(value);
+        out.extend_from_slice(&value[..plain]);
+        let Some(&byte) = value.get(plain) else { break };
+        if byte >= 0x80 {
+            unicode(out, &value[plain..]);
+            break;
+        }
+        ascii(out, byte);
+        value = &value[plain + 1..];
+    }
+}
+
+fn ascii(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0..0x20 | 0x7f => unit(out, u16::from(byte)),
+        _ => out.push(byte),
+    }
+}
+
+fn unit(out: &mut Vec<u8>, unit: u16) {
+    out.extend_from_slice(b"\\u");
+    for shift in [12, 8, 4, 0] {
+        out.push(HEX[usize::from(unit >> shift & 0xf)]);
+    }
+}
+
+#[cold]
+fn unicode(out: &mut Vec<u8>, value: &[u8]) {
+    for chunk in value.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\0'..='\x7f' => ascii(out, c as u8),
+                '\u{80}'..='\u{9f}'
+                | '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}' => unit(out, u16::try_from(u32::from(c)).unwrap_or(0xfffd)),
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::string;
+
+    fn written(value: &[u8]) -> String {
+        let mut out = Vec::new();
+        string(&mut out, value);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn what_is_escaped() {
+        for (value, expected) in [
+            (&b""[..], r#""""#),
+            (b"plain text of more than eight bytes", r#""plain text of more than eight bytes""#),
+            (b"a\"b\\c\nd\re\tf\0\x7f", r#""a\"b\\c\nd\re\tf\u0000\u007f""#),
+            ("é \u{2028}\u{202e}\u{85}".as_bytes(), r#""é \u2028\u202e\u0085""#),
+            (b"a\xffb", "\"a\u{fffd}b\""),
+        ] {
+            assert_eq!(written(value), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_back_as_the_text_they_are(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let text = written(&value);
+            prop_assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte) || byte >= 0x80));
+            let read: String = serde_json::from_str(&text).expect("JSON");
+            prop_assert_eq!(read, String::from_utf8_lossy(&value));
+        }
+    }
+}
