@@ -160,6 +160,23 @@ def test_every_request_has_one_line(origin: Origin, path: Path) -> None:
     assert by_path["/up/2"][0]["bytes_in"] == len(post_chunked(b"a", b"bc", target=b"/up/2"))
 
 
+def test_a_client_that_leaves_in_the_middle_of_a_head_has_a_line(origin: Origin, path: Path) -> None:
+    half = b"GET /half HTTP/1.1\r\nHost: exam"
+    with Gateway(snapshot(origin.url) | logs(path)) as gateway:
+        for said in (b"", b"\r\n", half):
+            with gateway.client() as client:
+                client.send(said)
+        with gateway.client() as client:
+            client.send(half + b"ple.test\r\n")
+            client.half_close()
+            assert client.rest() == b"", "nothing is owed to it"
+        lines = read(path, 2)
+    assert sorted(line["bytes_in"] for line in lines) == [len(half), len(half) + 10]
+    for line in lines:
+        assert (line["status"], line["error"], line["reason"], line["route"]) == (0, "client_gone", None, None)
+        assert (line["bytes_out"], line["path"], line["client"]) == (0, None, "127.0.0.1")
+
+
 def test_a_retried_request_says_so(origin: Origin, path: Path) -> None:
     def script(connection: OriginConnection, received: Received) -> None:
         echo(connection, received)

@@ -14,15 +14,11 @@ from harness.client import Client, wait_for
 from harness.gateway import match, refused, respond, route
 from harness.origin import hold
 from harness.requests import get
-from prometheus_client.parser import text_string_to_metric_families
+from harness.scrape import ask, internal, place, samples, settled, value
 
 pytestmark = pytest.mark.usefixtures("engine")
 Json = dict[str, Any]
 CLOSED = "http://127.0.0.1:1"
-
-
-def internal(serves: str, bind: str = "127.0.0.1:0", *, written: bool = True) -> Json:
-    return {"name": serves, "bind": bind, "written": written, "serves": serves}
 
 
 def snap(origin: Origin, **options: Any) -> Json:
@@ -32,35 +28,6 @@ def snap(origin: Origin, **options: Any) -> Json:
     ]
     plain = snapshot(origin.url, routes=options.pop("routes", routes), workers=2, **options)
     return plain | {"internal": [internal("admin"), internal("metrics")]}
-
-
-def place(gateway: Gateway, name: str) -> str:
-    gateway.wait_output(f"internal {name} ")
-    return next(line.split()[2] for line in gateway.out if line.startswith(f"internal {name} "))
-
-
-def ask(gateway: Gateway, name: str, path: bytes) -> tuple[int, bytes]:
-    with Client(place(gateway, name)) as client:
-        answer = client.exchange(b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        return answer.status, answer.body
-
-
-def samples(gateway: Gateway) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The metrics as the Prometheus client's own parser reads them; no sample comes twice."""
-    status, body = ask(gateway, "metrics", b"/metrics")
-    assert status == 200
-    found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
-    for family in text_string_to_metric_families(body.decode()):
-        assert family.documentation
-        for sample in family.samples:
-            key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in found, key
-            found[key] = sample.value
-    return found
-
-
-def value(found: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **labels: str) -> float:
-    return found[name, frozenset(labels.items())]
 
 
 @pytest.fixture
@@ -78,7 +45,7 @@ def test_counters_are_exact_after_a_known_mix(gateway: Gateway, origin: Origin) 
     with gateway.client() as client:
         client.send(b"NOT HTTP\r\n\r\n")
         assert client.final().status == 400
-    found = samples(gateway)
+    found = settled(gateway)
     assert value(found, "fastgate_requests_total", route="all", **{"class": "2xx"}) == 7
     assert value(found, "fastgate_requests_total", route="fixed", **{"class": "4xx"}) == 3
     assert value(found, "fastgate_requests_total", route="(none)", **{"class": "4xx"}) == 1
@@ -109,7 +76,7 @@ def test_faults_are_counted_by_route_and_reason(origin: Origin) -> None:
     with Gateway(plain) as gateway, gateway.client() as client:
         assert client.exchange(get()).status == 502
         assert client.exchange(get()).status == 502
-        found = samples(gateway)
+        found = settled(gateway)
         assert value(found, "fastgate_requests_total", route="all", **{"class": "5xx"}) == 2
         assert value(found, "fastgate_errors_total", reason="upstream_connect", source="upstream") == 2
         assert value(found, "fastgate_request_seconds_count", service="gone") == 2
@@ -138,7 +105,7 @@ def test_a_reload_keeps_every_counter(gateway: Gateway, origin: Origin) -> None:
         admin = place(gateway, "admin")
         assert gateway.reload(fewer)
         assert client.exchange(get()).status == 200
-    found = samples(gateway)
+    found = settled(gateway)
     assert value(found, "fastgate_requests_total", route="all", **{"class": "2xx"}) == 2
     assert value(found, "fastgate_request_seconds_count", service="origin") == 2
     assert value(found, "fastgate_reloads_total", result="success") == 1

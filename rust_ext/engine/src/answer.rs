@@ -90,8 +90,9 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
         Some(tally) => tally.answered(what.status),
         None => worker.metrics().unrouted.answered(what.status),
     }
-    let sent = conn.send_all(&block).await;
-    let bytes = if sent.is_ok() { block.len() } else { 0 };
+    let mut bytes = 0;
+    let sent = conn.send_all(&block, &mut bytes).await;
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     match to.tally {
         Some(tally) => {
             tally.sent(bytes);

@@ -174,14 +174,15 @@ impl Conn {
         .await
     }
 
-    /// Writes all of it within the write stall limit, counting what went wrong.
-    pub(crate) async fn send_all(&self, mut bytes: &[u8]) -> Result<(), FaultKind> {
+    /// Writes all of it within the write stall limit; adds what went out to `sent`, also where that is not everything.
+    pub(crate) async fn send_all(&self, mut bytes: &[u8], sent: &mut u64) -> Result<(), FaultKind> {
         let stall = ticks(self.listener.live().live.limits.write_stall_ms);
         self.deadline.set_after(stall);
         while !bytes.is_empty() {
             match self.stream.try_writev(&[io::IoSlice::new(bytes)]) {
                 Ok(n) => {
                     bytes = &bytes[n..];
+                    *sent += n as u64;
                     self.deadline.set_after(stall);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.ready(Readiness::Write).await {

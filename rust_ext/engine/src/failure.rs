@@ -10,7 +10,9 @@ use crate::connection::{After, Conn};
 use crate::direct;
 use crate::fault::{Fault, FaultKind};
 use crate::head::{Head, NoHead};
+use crate::log::access::{Record, add};
 use crate::transport::Transport;
+use crate::worker::{Worker, WorkerLive};
 
 /// A request that could not be served.
 #[derive(Debug)]
@@ -65,32 +67,23 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure
 /// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
 pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
     let worker = conn.worker.clone();
-    let (error, reason) = match none {
-        NoHead::Gone => return After::Close,
-        NoHead::Timeout => (FaultKind::HeaderTimeout.name(), None),
-        NoHead::Refused(reason) => ("refused", Some(reason.name())),
-    };
-    let (status, detail) = match none {
-        NoHead::Gone => return After::Close,
+    let (status, detail, error, reason) = match none {
+        NoHead::Gone => return left(conn),
         NoHead::Timeout => {
-            worker.metrics().fault(FaultKind::HeaderTimeout);
-            (FaultKind::HeaderTimeout.status(), FaultKind::HeaderTimeout.detail())
+            let kind = FaultKind::HeaderTimeout;
+            worker.metrics().fault(kind);
+            (kind.status(), kind.detail(), kind.name(), None)
         }
         NoHead::Refused(reason) => {
             worker.metrics().refuse(reason);
             worker.log_refused(reason, conn.peer);
-            (reason.status(), reason.name())
+            (reason.status(), reason.name(), "refused", Some(reason.name()))
         }
     };
-    let mut request_id = [0; 32];
-    write::hex32(worker.random_wide(), &mut request_id);
+    let request_id = new_id(&worker);
     let live = conn.listener.live();
     let begun = worker.clock.last();
-    let record = live.live.access.as_ref().and_then(|access| {
-        let listener = &live.live.listeners[conn.listener.index.get()].name;
-        let begin = Begin { unix_ms: 0, request_id: &request_id, client: conn.peer, listener, request: None };
-        worker.begin_line(access, access.sample(), begun, begin)
-    });
+    let record = begin_line(conn, &live, &request_id, begun);
     let to = To {
         version: Version::Http11,
         head_only: false,
@@ -110,4 +103,38 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
         worker.end_line(access, record, End { status, error: Some(error), reason, total_us, ..End::default() });
     }
     after
+}
+
+/// Counts and logs a client that left in the middle of a head; one that had sent nothing but empty lines owes none.
+fn left(conn: &Conn) -> After {
+    if conn.pending.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        return After::Close;
+    }
+    let worker = &conn.worker;
+    worker.metrics().fault(FaultKind::ClientGone);
+    worker.metrics().unrouted.answered(0);
+    worker.metrics().unrouted.received.add(conn.pending.len() as u64);
+    let live = conn.listener.live();
+    let begun = worker.clock.read();
+    let record = begin_line(conn, &live, &new_id(worker), begun);
+    if let (Some(access), Some(record)) = (&live.live.access, record) {
+        add(&record.received, conn.pending.len());
+        record.fault.set(Some(FaultKind::ClientGone.into()));
+        worker.end_line(access, record, End::default());
+    }
+    After::Close
+}
+
+fn new_id(worker: &Worker) -> [u8; 32] {
+    let mut id = [0; 32];
+    write::hex32(worker.random_wide(), &mut id);
+    id
+}
+
+/// Begins the line of a message that is no request.
+fn begin_line(conn: &Conn, live: &WorkerLive, request_id: &[u8], begun: u64) -> Option<Box<Record>> {
+    let access = live.live.access.as_ref()?;
+    let listener = &live.live.listeners[conn.listener.index.get()].name;
+    let begin = Begin { unix_ms: 0, request_id, client: conn.peer, listener, request: None };
+    conn.worker.begin_line(access, access.sample(), begun, begin)
 }

@@ -33,8 +33,11 @@ pub(super) struct Sending {
     file: Arc<OwnedFd>,
     reads: Reads,
     idle: crate::deadlines::Tick,
+    start: u64,
     at: u64,
     end: u64,
+    /// Bytes of the head that went out.
+    head: u64,
 }
 
 /// What one step did.
@@ -48,16 +51,22 @@ enum Step {
 impl Sending {
     /// These bytes of the file.
     pub(super) fn new(file: OwnedFd, files: &Files, part: std::ops::Range<u64>) -> Self {
-        Self { file: Arc::new(file), reads: files.reads, idle: files.idle, at: part.start, end: part.end }
+        let (start, end) = (part.start, part.end);
+        Self { file: Arc::new(file), reads: files.reads, idle: files.idle, start, at: start, end, head: 0 }
+    }
+
+    /// Bytes that went out, those of the head included.
+    pub(super) fn sent(&self) -> u64 {
+        self.head + (self.at - self.start)
     }
 
     /// Sends the head and then the file.
-    pub(super) async fn run(mut self, conn: &mut Conn, head: &[u8]) -> Result<(), FaultKind> {
+    pub(super) async fn run(&mut self, conn: &mut Conn, head: &[u8]) -> Result<(), FaultKind> {
         let stall = ticks(conn.listener.live().live.limits.write_stall_ms);
         conn.deadline.set_after(stall);
         let mut head = self.first(conn, head).await?;
         if !head.is_empty() {
-            conn.send_all(&head).await?;
+            conn.send_all(&head, &mut self.head).await?;
             head = Vec::new();
         }
         drop(head);
@@ -94,6 +103,7 @@ impl Sending {
                 put(conn, head, &block)?
             }
         };
+        self.head += sent.min(head.len()) as u64;
         self.at += sent.saturating_sub(head.len()) as u64;
         Ok(head.get(sent..).unwrap_or_default().to_vec())
     }
@@ -118,8 +128,9 @@ impl Sending {
             }
         }
         let block = self.read(conn, want).await?;
-        conn.send_all(&block).await?;
-        Ok(Step::Sent(block.len() as u64))
+        // What goes out counts as it goes, also of a block that is cut.
+        conn.send_all(&block, &mut self.at).await?;
+        Ok(Step::Sent(0))
     }
 
     /// Reads what is in memory: all of `room`, or `None`.

@@ -173,19 +173,22 @@ async fn answer(
     about.tally.answered(status);
     about.tally.head(block.len());
     let To { head_only, unread, tally, .. } = to;
-    let length = block.len() as u64 + if head_only { 0 } else { part.end - part.start };
+    let mut bytes = 0;
     let sent = if head_only || part.is_empty() {
         drop((found, permit));
-        conn.send_all(&block).await
+        conn.send_all(&block, &mut bytes).await
     } else {
         // The count is given back when the file is through, however that ends.
         let _permit = permit;
-        Sending::new(found.file, files, part).run(conn, &block).await
+        let mut sending = Sending::new(found.file, files, part);
+        let sent = sending.run(conn, &block).await;
+        bytes = sending.sent();
+        sent
     };
     worker.blocks.give(block);
+    about.tally.sent(usize::try_from(bytes).unwrap_or(usize::MAX));
     match sent {
         Ok(()) => {
-            about.tally.sent(usize::try_from(length).unwrap_or(usize::MAX));
             about.tally.ended();
             Ok(answer::follow(conn, unread, keep_alive, tally).await)
         }
