@@ -122,6 +122,23 @@ EDITS = [
 ]  # fmt: skip
 
 
+DOCUMENTS = [
+    # the whole of what configs are made of, and JSON
+    "listeners:\n  public:\n    bind: 127.0.0.1:8000\nroutes:\n  a:\n    match: {prefix: /a, methods: [GET, POST]}\n    respond: {status: 200, body: 'ok'}\n",
+    "a: 1\nb: [1, -2, +3, 0x1F, 0o17, 1.5, -.5, 1e9, .inf, -.Inf, .nan, 007, 1_000, 12:30]\nc: {d: ~, e: null, f: true, g: False, h: yes}\n",
+    '{"a": [1, 2.5, -0, 1e3, true, null, "x"], "b": {"c": "\\u00e9\\n", "": 1}}', "[]", "{}", '""', "0", "-", "~", "null", "[[[[[[[[[[]]]]]]]]]]",
+    "- a\n- b\n-\n- - c\n  - d\n- e: 1\n  f: 2\n", "a: |\n  one\n  two\nb: >-\n  three\n  four\nc: |+2\n    five\n\n", "a: \"x\\ty\"\nb: 'it''s'\n\"c d\": e\n",
+    "? a\n: b\n", "? [a]\n: b\n", "? {a: b}\n: c\n", "a: b: c\n", "a:\n- b\n", "# only\n", "", " ", "\n\n", "---\n", "---\na: 1\n...\n", "--- a\n--- b\n", "%YAML 1.2\n---\na\n",
+    # what is refused
+    "a: &x 1\nb: *x\n", "a: !!str 1\n", "a: !t {b: c}\n", "<<: {a: 1}\n", "'<<': 1\n", "a: 1\na: 2\n", "a: {b: 1, b: [1, {c: 2}]}\nd: 3\n", "a: 1\na: {a: 1, a: 2}\nb: 1\nb: 2\n", ": a\n", "'': a\n",
+    "a: [1\n", "a: {b\n", "a: 'x\n", "a\n b: c\n", "\ta: 1\n", "a:\n\tb: 1\n", "a: [::]:8000\n", "a: {*}\n", "a: *.example.org\n", "a: [x, [::1]:80, *b]\n", "a: @b\n", "a: `b`\n", "a: %b\n",
+    "a: 99999999999999999999999999999999999999999\n", "a: 0xffffffffffffffffffffffffffffffffff\n", "a: 1e999\n", "a: 1e\n", "a: .\n", "a: +\n", "a: 0x\n", "a: 1.2.3.4\n",
+    # line ends, widths, byte order marks
+    "a: 1\r\nb: 2\r\n", "a: 1\rb: 2\r", "\ufeffa: 1\n", "\ufeff\ufeffa\n", "é: ü\n", "a: \u2028\n", "a\x85b: c\n", "a: \0\n", "😀: [😀, 😀]\n", "a: " + "x" * 2000 + "\n", "x" * 1030 + ": 1\n",
+    "[" * 100 + "]" * 100, "- " * 70 + "a\n", "{a: " * 70 + "1" + "}" * 70, "".join(f"k{i}: {i}\n" for i in range(40)), "".join("k: 1\n" for i in range(110)), "a: [" + "1," * 60 + "1]\n",
+]  # fmt: skip
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Every hand-written seed: its target and its bytes."""
 
@@ -192,6 +209,12 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             yield "target", bytes([rules]) + target.encode()
     for routes in ROUTES:
         yield "route_patterns", routes.encode()
+    for document in DOCUMENTS:
+        # Wide bounds, narrow ones, and depth alone.
+        for knobs in (0xFF, 0x09, 0xF9):
+            yield "yaml", bytes([knobs]) + document.encode()
+    yield "yaml", b"\xffa: \xff\n"
+    yield "yaml", b"\xffa: 1\nb: \xc3"
     for i, edits in enumerate(EDITS):
         fields = "Cookie: a\r\nX-A: 0\r\nAuthorization: x\r\nX-Request-Id: id\r\nDate: now\r\nContent-Length: 3\r\n"
         yield "header_filter", bytes([(i & 1) << 4]) + latin(f"{edits}\0POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")

@@ -14,3 +14,4 @@ pub mod log;
 pub mod route;
 pub mod snapshot;
 pub mod websocket;
+pub mod yaml;

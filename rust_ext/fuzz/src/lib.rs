@@ -15,6 +15,7 @@ mod route_language;
 mod route_model;
 mod route_patterns;
 mod target;
+mod yaml;
 
 pub use chunked::chunked;
 pub use header_filter::header_filter;
@@ -22,6 +23,7 @@ pub use request_head::request_head;
 pub use response_head::response_head;
 pub use route_patterns::route_patterns;
 pub use target::target;
+pub use yaml::yaml;
 
 /// A fuzz target: it panics where a property does not hold.
 pub type Target = fn(&[u8]);
@@ -34,4 +36,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("target", target),
     ("route_patterns", route_patterns),
     ("header_filter", header_filter),
+    ("yaml", yaml),
 ];

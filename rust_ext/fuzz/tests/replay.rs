@@ -60,6 +60,11 @@ fn header_filter() {
     replay("header_filter", by_name("header_filter"));
 }
 
+#[test]
+fn yaml() {
+    replay("yaml", by_name("yaml"));
+}
+
 /// A folder without a target would never be replayed, a target without a driver never fuzzed.
 #[test]
 fn targets_folders_and_drivers_are_the_same_set() {
