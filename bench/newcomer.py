@@ -20,6 +20,7 @@ import urllib.request
 from pathlib import Path
 
 WAIT = 120.0
+STARTER = "http://127.0.0.1:9000"
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -60,7 +61,10 @@ def first_answer(steps: Steps, origin: str) -> None:
     """`fastgate run` on the file that `init` wrote, until the first answer came through it."""
     file = steps.folder / "fastgate.yaml"
     # The one edit that a newcomer makes: the starter's target becomes the address of the application.
-    file.write_text(file.read_text(encoding="utf-8").replace("http://127.0.0.1:9000", origin), encoding="utf-8")
+    starter = file.read_text(encoding="utf-8")
+    if STARTER not in starter:
+        raise SystemExit(f"the starter file has no target {STARTER} to be changed")
+    file.write_text(starter.replace(STARTER, origin), encoding="utf-8")
     begun = time.perf_counter()
     with subprocess.Popen(
         ["fastgate", "run", "--bind", "127.0.0.1:0"],
@@ -80,7 +84,9 @@ def first_answer(steps: Steps, origin: str) -> None:
             steps.taken.append(("fastgate run, to the first answer", time.perf_counter() - begun))
         finally:
             process.terminate()
-        process.wait(WAIT)
+            process.communicate(timeout=WAIT)
+        if process.returncode != 0:
+            raise SystemExit(f"fastgate run ended with {process.returncode} at SIGTERM")
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,43 +37,69 @@ class Failed(Exception):
 class Server:
     """A program of the page that goes on while the reader types in another terminal."""
 
-    def __init__(self, command: Command, folder: Path, number: int) -> None:
+    def __init__(self, command: Command, folder: Path, heard: threading.Condition) -> None:
         self.command = command
         self.gateway = GATEWAY.match(command.text) is not None
         self.page = self.gateway and ".py" not in command.text
-        self.log = folder / f".server-{number}"
-        with self.log.open("wb") as log:
-            words = shlex.split(command.text.removesuffix("&"), comments=True)
-            given = dict(os.environ)
-            while "=" in words[0]:
-                name, _, given[name] = words.pop(0).partition("=")
-            self.process = subprocess.Popen(
-                words, cwd=folder, env=given, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+        self.heard = heard
+        self.lines: list[str] = []
+        self.ended = False
+        words = shlex.split(command.text.removesuffix("&"), comments=True)
+        given = dict(os.environ)
+        while "=" in words[0]:
+            name, _, given[name] = words.pop(0).partition("=")
+        self.process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            for line in stream:
+                with self.heard:
+                    self.lines.append(line)
+                    self.heard.notify_all()
+        with self.heard:
+            self.ended = True
+            self.heard.notify_all()
 
     def said(self) -> str:
         """Its output so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        with self.heard:
+            return "".join(self.lines)
 
     def ready(self) -> None:
-        """Waits until it serves and has said what the page shows."""
+        """Waits until it serves and has said what the page shows: looked at whenever it says something."""
         deadline = time.monotonic() + DEADLINE
-        while True:
-            ended = self.process.poll() is not None
-            serving = READY in self.said() or (not self.page and listening(self.process.pid))
-            lacks = missing(self.command.shown, self.said())
-            if serving and lacks is None:
-                return
-            if ended or time.monotonic() > deadline:
-                why = f"does not say {lacks!r}" if serving else "does not serve"
-                raise Failed(f"{self.command.place}: `{self.command.text}` {why}:\n{self.said()}")
-            time.sleep(0.02)
+        # The kernel tells nobody that a socket begins to listen: where no line says it, it is looked up.
+        look = None if self.page else 0.05
+        with self.heard:
+            while True:
+                serving = READY in self.said() or (not self.page and listening(self.process.pid))
+                lacks = missing(self.command.shown, self.said())
+                if serving and lacks is None:
+                    return
+                left = deadline - time.monotonic()
+                if self.ended or left <= 0:
+                    why = f"does not say {lacks!r}" if serving else "does not serve"
+                    raise Failed(f"{self.command.place}: `{self.command.text}` {why}:\n{self.said()}")
+                self.heard.wait(left if serving or look is None else min(look, left))
 
     def end(self) -> None:
         """Ctrl-C; a gateway must end well."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT if self.gateway else signal.SIGTERM)
         code = self.process.wait(DEADLINE)
+        self.reader.join(DEADLINE)
         if self.gateway and code != 0:
             raise Failed(f"{self.command.place}: `{self.command.text}` ended with {code}:\n{self.said()}")
 
@@ -107,6 +134,7 @@ class Session:
         self.folder = folder
         self.servers: list[Server] = []
         self.code = 0
+        self.heard = threading.Condition()
         self.failed: tuple[Command, int, str] | None = None
 
     def do(self, step: File | Command, following: File | Command | None) -> None:
@@ -128,16 +156,20 @@ class Session:
             for server in [server for server in self.servers if server.gateway]:
                 self.servers.remove(server)
                 server.end()
-        server = Server(command, self.folder, len(list(self.folder.glob(".server-*"))))
+        server = Server(command, self.folder, self.heard)
         self.servers.append(server)
         server.ready()
 
     def _type(self, command: Command) -> None:
-        """A request may be asked again until a reload has had its effect; every other command gets one try."""
+        """A request may be asked again until a reload has had its effect; every other command gets one try.
+
+        It is asked again when a server has said something since, which a reload makes it do, or after half a second.
+        """
         gateways = [server for server in self.servers if server.gateway]
         text = command.text.replace("PID", str(gateways[-1].process.pid)) if gateways else command.text
         deadline = time.monotonic() + (DEADLINE / 3 if text.startswith("curl ") else 0)
         while True:
+            before = self._lines()
             run = subprocess.run(
                 ["bash", "-c", f"(exit {self.code}); {text}"],
                 cwd=self.folder,
@@ -151,12 +183,17 @@ class Session:
             lacks = missing(command.shown, output)
             if lacks is None or time.monotonic() > deadline:
                 break
-            time.sleep(0.1)
+            with self.heard:
+                self.heard.wait_for(lambda since=before: self._lines() > since, 0.5)
         logs = "".join(f"\n--- {server.command.text}\n{server.said()}" for server in self.servers)
         if lacks is not None:
             raise Failed(f"{command.place}: `{text}` does not say {lacks!r}, but:\n{output}{logs}")
         self.failed = (command, run.returncode, output + logs) if run.returncode else None
         self.code = run.returncode
+
+    def _lines(self) -> int:
+        with self.heard:
+            return sum(len(server.lines) for server in self.servers)
 
     def fail_unless_expected(self, following: File | Command | None) -> None:
         """A command may fail only where the page then asks for its code with `echo $?`."""

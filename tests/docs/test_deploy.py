@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from harness.product import PING
 from manifests import dockerfile_faults, manifest_faults
 from pages import ROOT, every_page, read
 
@@ -131,11 +132,7 @@ def test_it_runs_as_pid_1_without_root_on_a_read_only_root(tmp_path: Path) -> No
     if os.geteuid() != 0 or any(shutil.which(tool) is None for tool in ("unshare", "setpriv", "mount")):
         pytest.skip("needs root, unshare, setpriv and mount")
     file = tmp_path / "fastgate.yaml"
-    file.write_text(
-        "listeners:\n  public:\n    bind: 127.0.0.1:0\n"
-        "routes:\n  ping:\n    match:\n      path: /ping\n    respond:\n      status: 200\n      body: pong\n",
-        encoding="utf-8",
-    )
+    file.write_text(PING, encoding="utf-8")
     separate = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
     if subprocess.run([*separate, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no namespaces of their own are allowed here")

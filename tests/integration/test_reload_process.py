@@ -9,20 +9,9 @@ import urllib.request
 from pathlib import Path
 
 from harness.client import wait_for
-from harness.product import Product, put
+from harness.product import PING, Product, put
 
-CONFIG = """
-listeners:
-  public:
-    bind: 127.0.0.1:0
-routes:
-  ping:
-    match:
-      path: /ping
-    respond:
-      status: 200
-      body: one
-"""
+CONFIG = PING.replace("pong", "one")
 
 
 def body(gateway: Product, address: str = "") -> str:

@@ -11,22 +11,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from shipped import Built, run
+from harness.product import PING
+from shipped import ROOT, Built, run
 
 pytestmark = pytest.mark.timeout(1800)
 CLEAN = {"PYTHONPATH": "", "FASTGATE_CONFIG": ""}
-CONFIG = """
-listeners:
-  public:
-    bind: 127.0.0.1:0
-routes:
-  ping:
-    match:
-      path: /ping
-    respond:
-      status: 200
-      body: pong
-"""
 TEST = """
 from fastgate import Gateway, Request
 
@@ -73,7 +62,7 @@ def test_a_newcomer_gets_a_file_that_is_good(installed: Path, tmp_path: Path) ->
 
 
 def test_a_gateway_runs_and_answers(installed: Path, tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "fastgate.yaml").write_text(PING, encoding="utf-8")
     with subprocess.Popen(
         [installed / "fastgate", "run"], cwd=tmp_path, env={**os.environ, **CLEAN}, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -86,6 +75,19 @@ def test_a_gateway_runs_and_answers(installed: Path, tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
         assert process.returncode == 0
+
+
+def test_the_newcomers_path_is_the_one_that_is_timed(installed: Path, built: Built, tmp_path: Path) -> None:
+    """With `installed`, so that what pip needs is known to be there; its own environment is fresh all the same."""
+    if installed.parent.name != "newest":
+        pytest.skip("a newcomer gets the newest of everything")
+    said = run(sys.executable, ROOT / "bench" / "newcomer.py", built.wheel, cwd=tmp_path, env=CLEAN)
+    steps = re.findall(r"^ *(\d+\.\d\d) s  (.+?)(?: \([\d.]+ MB\))?$", said, re.MULTILINE)
+    assert [name for _, name in steps] == [
+        *("python -m venv", "pip install", "fastgate --version", "fastgate init", "fastgate check"),
+        *("fastgate run, to the first answer", "altogether"),
+    ]
+    assert sum(float(seconds) for seconds, _ in steps[:-1]) == pytest.approx(float(steps[-1][0]), abs=0.05)
 
 
 def test_pytest_finds_the_fixture_by_itself(installed: Path, tmp_path: Path) -> None:

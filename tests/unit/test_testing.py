@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import product
 
 from fastgate import Gateway, Request, Response
 from fastgate.errors import ConfigError, StartError
@@ -23,18 +24,7 @@ PING: dict[str, Any] = {
     "listeners": {"public": {"bind": "0.0.0.0:1"}},
     "routes": {"ping": {"match": {"path": "/ping"}, "respond": {"status": 200, "body": "pong"}}},
 }
-FILE = """
-listeners:
-  public:
-    bind: 0.0.0.0:1
-routes:
-  ping:
-    match:
-      path: /ping
-    respond:
-      status: 200
-      body: pong
-"""
+FILE = product.PING.replace("127.0.0.1:0", "0.0.0.0:1")
 
 
 def get(url: str) -> tuple[int, bytes]:

@@ -3,127 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
+from harness.product import COMMAND, DEADLINE, PING, Product, fetch, shell
 
 from fastgate import cli
 
-DEADLINE = 20.0
-GOOD = """
-listeners:
-  public:
-    bind: 127.0.0.1:0
-routes:
-  ping:
-    match:
-      path: /ping
-    respond:
-      status: 200
-      body: pong
-"""
-
-
-def shell(*words: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTGATE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "fastgate", *words],
-        cwd=cwd,
-        env=clean | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
-class Running:
-    """A gateway in a process of its own; its output is read by threads, and every wait ends with its text."""
-
-    def __init__(self, *words: str, cwd: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fastgate", *words],
-            cwd=cwd,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._changed = threading.Condition()
-        pairs = ((self.process.stdout, self.out), (self.process.stderr, self.err))
-        self._threads = [threading.Thread(target=self._collect, args=pair, daemon=True) for pair in pairs]
-        for thread in self._threads:
-            thread.start()
-
-    def _collect(self, stream: IO[str], lines: list[str]) -> None:
-        with stream:
-            for line in stream:
-                with self._changed:
-                    lines.append(line.rstrip("\n"))
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        found: list[re.Match[str]] = []
-
-        def there() -> bool:
-            found.extend(m for line in (*self.out, *self.err) if (m := re.search(pattern, line)))
-            return bool(found) or not any(thread.is_alive() for thread in self._threads)
-
-        with self._changed:
-            self._changed.wait_for(there, DEADLINE)
-        assert found, f"no {pattern!r} in {self.out} {self.err}"
-        return found[-1]
-
-    def url(self) -> str:
-        base = self.wait_for(r"(http://\S+:\d+)")[1]
-        self.wait_for("stop: ")
-        return base
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(DEADLINE)
-        for thread in self._threads:
-            thread.join(DEADLINE)
-        return code
+Start = Callable[..., Product]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Product] = []
 
-    def start(*words: str) -> Running:
-        started.append(Running(*words, cwd=tmp_path))
+    def start(*words: str) -> Product:
+        # Two of one test have control sockets of their own.
+        env = {"FASTGATE_CONTROL": str(tmp_path / f"control-{len(started)}.sock")}
+        started.append(Product(*words, folder=tmp_path, env=env, command=COMMAND))
         return started[-1]
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.wait()
-        for thread in one._threads:
-            thread.join(DEADLINE)
-
-
-def get(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+        one.close()
 
 
 # small things
@@ -146,7 +53,7 @@ def test_run_does_not_import_what_it_does_not_need() -> None:
 
 def test_help_has_examples(tmp_path: Path) -> None:
     for words in (["--help"], ["run", "--help"], ["check", "--help"], ["demo", "--help"]):
-        done = shell(*words, cwd=tmp_path)
+        done = shell(*words, folder=tmp_path)
         assert done.returncode == 0
         assert "\x1b[" not in done.stdout
         if len(words) == 2:
@@ -156,14 +63,14 @@ def test_help_has_examples(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [["nonsense"], ["run", "--nonsense"], ["check", "--format", "xml"]])
 def test_wrong_usage_is_2(words: list[str], tmp_path: Path) -> None:
-    done = shell(*words, cwd=tmp_path)
+    done = shell(*words, folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_no_config_at_all_is_2(tmp_path: Path) -> None:
-    done = shell("run", cwd=tmp_path)
+    done = shell("run", folder=tmp_path)
     assert done.returncode == 2
     assert "no config" in done.stderr
 
@@ -183,39 +90,39 @@ def test_a_fault_of_fastgate_is_70(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_check_good(tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(GOOD)
-    done = shell("check", cwd=tmp_path)
+    (tmp_path / "fastgate.yaml").write_text(PING)
+    done = shell("check", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "fastgate.yaml: ok, 1 route\n", "")
 
 
 def test_check_bad_in_three_formats(tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text(GOOD.replace("path: /ping", "pathh: /ping"))
-    text = shell("check", "bad.yaml", cwd=tmp_path)
+    (tmp_path / "bad.yaml").write_text(PING.replace("path: /ping", "pathh: /ping"))
+    text = shell("check", "bad.yaml", folder=tmp_path)
     assert text.returncode == 1
     assert text.stdout.startswith('bad.yaml:8:7: routes.ping.match.pathh: unknown key; did you mean "path"?')
     assert text.stdout.endswith("1 error\n")
-    plain = shell("check", "--format", "json", "bad.yaml", cwd=tmp_path)
+    plain = shell("check", "--format", "json", "bad.yaml", folder=tmp_path)
     assert plain.returncode == 1
     report = json.loads(plain.stdout)
     assert report["ok"] is False
     (error,) = report["errors"]
     assert (error["file"], error["line"], error["column"], error["nearest"]) == ("bad.yaml", 8, 7, "path")
-    github = shell("check", "bad.yaml", cwd=tmp_path, env={"FASTGATE_FORMAT": "github"})
+    github = shell("check", "bad.yaml", folder=tmp_path, env={"FASTGATE_FORMAT": "github"})
     assert github.stdout.startswith("::error file=bad.yaml,line=8,col=7::routes.ping.match.pathh: unknown key")
 
 
 def test_check_strict_turns_warnings_into_failure(tmp_path: Path) -> None:
-    (tmp_path / "warn.yaml").write_text(GOOD + "consumers:\n  acme: {}\n")
-    done = shell("check", "warn.yaml", cwd=tmp_path)
+    (tmp_path / "warn.yaml").write_text(PING + "consumers:\n  acme: {}\n")
+    done = shell("check", "warn.yaml", folder=tmp_path)
     assert done.returncode == 0
     assert "warn.yaml:12:1: consumers: warning: not in this version, ignored" in done.stdout
-    assert shell("check", "--strict", "warn.yaml", cwd=tmp_path).returncode == 1
-    assert shell("check", "warn.yaml", cwd=tmp_path, env={"FASTGATE_STRICT": "1"}).returncode == 1
+    assert shell("check", "--strict", "warn.yaml", folder=tmp_path).returncode == 1
+    assert shell("check", "warn.yaml", folder=tmp_path, env={"FASTGATE_STRICT": "1"}).returncode == 1
 
 
 def test_check_asks_the_engine(tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(GOOD.replace("path: /ping", "regex: '('"))
-    done = shell("check", cwd=tmp_path)
+    (tmp_path / "fastgate.yaml").write_text(PING.replace("path: /ping", "regex: '('"))
+    done = shell("check", folder=tmp_path)
     assert done.returncode == 1
     assert done.stdout.startswith("fastgate.yaml:8:14: routes.ping.match.regex: ")
 
@@ -223,55 +130,55 @@ def test_check_asks_the_engine(tmp_path: Path) -> None:
 # run
 
 
-def test_run_serves_and_drains(start: Callable[..., Running], tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(GOOD)
+def test_run_serves_and_drains(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "fastgate.yaml").write_text(PING)
     gateway = start("run")
-    assert get(gateway.url() + "/ping") == (200, "pong")
+    assert fetch(gateway.url() + "/ping") == (200, "pong")
     assert len(gateway.out) <= 10
     assert not any("\x1b[" in line for line in gateway.out)
     assert gateway.end() == 0
     assert gateway.err[-1].endswith("SIGTERM: draining; a second signal ends at once")
 
 
-def test_run_to(start: Callable[..., Running]) -> None:
+def test_run_to(start: Start) -> None:
     """A gateway before a gateway."""
     origin = start("demo", "--bind", "127.0.0.1:0")
     front = start("run", "--to", origin.url(), "--bind", "127.0.0.1:0")
-    assert get(front.url() + "/ping") == (200, "pong\n")
-    status, seen = get(front.url() + "/api/anything?x=1")
+    assert fetch(front.url() + "/ping") == (200, "pong\n")
+    status, seen = fetch(front.url() + "/api/anything?x=1")
     assert status == 200
     assert json.loads(seen)["path"] == "/anything?x=1"
     assert front.end(signal.SIGINT) == 0
     assert origin.end() == 0
 
 
-def test_reload_is_all_or_nothing(start: Callable[..., Running], tmp_path: Path) -> None:
+def test_reload_is_all_or_nothing(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "fastgate.yaml"
-    file.write_text(GOOD)
+    file.write_text(PING)
     gateway = start("run", "fastgate.yaml")
     base = gateway.url()
-    here = GOOD
+    here = PING
     file.write_text(here.replace("body: pong", "bodi: pong"))
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_for('fastgate.yaml:11:7: routes.ping.respond.bodi: unknown key; did you mean "body"')
     assert sum("not reloaded, the old config goes on" in line for line in gateway.err) == 1
-    assert get(base + "/ping") == (200, "pong")
+    assert fetch(base + "/ping") == (200, "pong")
     file.write_text(here.replace("path: /ping", "regex: '('"))
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_for("routes.ping.match.regex: ")
-    assert get(base + "/ping") == (200, "pong")
+    assert fetch(base + "/ping") == (200, "pong")
     file.write_text(here.replace("body: pong", "body: again"))
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_for("reloaded: 1 routes")
-    assert get(base + "/ping") == (200, "again")
+    assert fetch(base + "/ping") == (200, "again")
     assert gateway.end() == 0
 
 
-def test_port_taken_is_one_sentence(start: Callable[..., Running], tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(GOOD)
+def test_port_taken_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "fastgate.yaml").write_text(PING)
     gateway = start("run")
     address = gateway.url().removeprefix("http://")
-    done = shell("run", "--to", "http://127.0.0.1:1", "--bind", address, cwd=tmp_path)
+    done = shell("run", "--to", "http://127.0.0.1:1", "--bind", address, folder=tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert address in done.stderr
@@ -290,13 +197,13 @@ def test_port_taken_is_one_sentence(start: Callable[..., Running], tmp_path: Pat
     ],
 )
 def test_what_the_machine_refuses_is_1(words: list[str], sentence: str, tmp_path: Path) -> None:
-    done = shell(*words, cwd=tmp_path)
+    done = shell(*words, folder=tmp_path)
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_run_module(start: Callable[..., Running], tmp_path: Path) -> None:
+def test_run_module(start: Start, tmp_path: Path) -> None:
     (tmp_path / "gate.py").write_text(
         "class Gate:\n    def run(self):\n        print('ran', flush=True)\n\n\ngateway = Gate()\n"
     )
@@ -306,20 +213,20 @@ def test_run_module(start: Callable[..., Running], tmp_path: Path) -> None:
 
 
 def test_options_have_variables(tmp_path: Path) -> None:
-    done = shell("run", cwd=tmp_path, env={"FASTGATE_TO": "nowhere", "FASTGATE_BIND": "127.0.0.1:x"})
+    done = shell("run", folder=tmp_path, env={"FASTGATE_TO": "nowhere", "FASTGATE_BIND": "127.0.0.1:x"})
     assert done.returncode == 1
     assert 'routes.default.to: found "nowhere"' in done.stderr
     assert 'listeners.default.bind: found "127.0.0.1:x"' in done.stderr
 
 
-def test_bind_moves_the_one_listener(start: Callable[..., Running], tmp_path: Path) -> None:
-    (tmp_path / "fastgate.yaml").write_text(GOOD.replace("127.0.0.1:0", "127.0.0.1:1"))
+def test_bind_moves_the_one_listener(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "fastgate.yaml").write_text(PING.replace("127.0.0.1:0", "127.0.0.1:1"))
     gateway = start("run", "--bind", "127.0.0.1:0")
     assert gateway.url().startswith("http://127.0.0.1:")
     assert any(line.strip().startswith("public ") for line in gateway.out)
     assert gateway.end() == 0
-    two = GOOD.replace("routes:", "  other:\n    bind: 127.0.0.1:0\nroutes:")
+    two = PING.replace("routes:", "  other:\n    bind: 127.0.0.1:0\nroutes:")
     (tmp_path / "fastgate.yaml").write_text(two)
-    done = shell("run", "--bind", "127.0.0.1:0", cwd=tmp_path)
+    done = shell("run", "--bind", "127.0.0.1:0", folder=tmp_path)
     assert done.returncode == 2
     assert "public, other" in done.stderr
