@@ -151,7 +151,7 @@ from fastgate import Gateway, Response
 gateway = Gateway.from_file("fastgate.yaml")
 @gateway.on_request(routes=["ping"])
 def answer(request):
-    return Response(200, b"WORD")
+    return Response(200, body=b"WORD")
 """
     (tmp_path / "gate.py").write_text(code.replace("WORD", "one"))
     gateway = start("--dev", "gate:gateway")

@@ -185,7 +185,7 @@ def look(request):
         # PyDLL keeps the interpreter's lock: no other Python code runs until a byte has come.
         ctypes.PyDLL(None).read(int(os.environ["GO"]), ctypes.create_string_buffer(1), 1)
     if request.path == "/ping/answer":
-        return Response(403, b"no")
+        return Response(403, body=b"no")
     if request.path == "/ping/fail":
         raise RuntimeError("planted")
 """
