@@ -63,7 +63,7 @@ def serve(gateway: Gateway | Mapping[str, Any] | str | os.PathLike[str]) -> Iter
             snapshot, hooks = gateway._compile()
             return on_free_ports(snapshot), hooks
         loaded = config.from_mapping(gateway) if isinstance(gateway, Mapping) else config.load(gateway)
-        return on_free_ports(config.compile(loaded)), {}
+        return on_free_ports(config.compile(loaded, secrets=True)), {}
 
     runtime = Runtime(load)
     runtime.start()

@@ -151,7 +151,7 @@ def test_configs_load_without_a_warning_and_the_engine_takes_them(
     config = importlib.import_module("fastgate.config")
     file = tmp_path / f"fastgate.{form}"
     (tmp_path / "www").mkdir()  # the folder of files that an example serves
-    file.write_text(re.sub(r"\broot: /\S+", f"root: {tmp_path}/www", text), encoding="utf-8")
+    file.write_text(re.sub(r"\broot: \S+", f"root: {tmp_path}/www", text), encoding="utf-8")
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)
     importlib.import_module("fastgate.runtime.running").validate(config.compile(loaded))

@@ -52,6 +52,10 @@ COMMANDS = (
     Command("/down", 502, "an origin that is not there"),
     Command("/too-slow", 504, "an origin that takes longer than the route's second"),
     Command("/chat", 101, "a WebSocket; the page of /files/ speaks to it too", _HANDSHAKE, endless=True),
+    Command(
+        "/live/lobby", 101, "a room: subscribers of a channel that the gateway itself serves", _HANDSHAKE, endless=True
+    ),
+    Command("/live/lobby", 426, "a room takes WebSockets and event streams, nothing else"),
     Command("/events", 200, "a stream of server-sent events"),
 )
 LOOKS = (

@@ -17,7 +17,6 @@ ANY_ORIGIN = "*"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PATH_CAPTURE = re.compile(r"/\{([A-Za-z_][A-Za-z0-9_]*)(?::path)?\}(?=/|\Z)")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIS_PORT = 6379
 
@@ -77,7 +76,7 @@ def _origin(value: Any) -> str:
         raise refuse(value, allowed, nearest=near, why="the scheme is missing")
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]
     shown = _authority(place, scheme.lower())
-    if not _SCHEME.match(scheme.lower()) or shown is None:
+    if scheme.lower() not in _DEFAULT_PORTS or shown is None:
         raise refuse(value, allowed)
     if place != rest:
         raise refuse(value, allowed, nearest=f"{scheme.lower()}://{shown}", why="an origin has no path")
@@ -105,7 +104,7 @@ def _authority(text: str, scheme: str) -> str | None:
 ORIGIN = Kind(
     _origin,
     'an origin such as https://app.example.com or https://*.example.com, or "*" for every page',
-    {"type": "string", "pattern": r"^\*$|^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+$"},
+    {"type": "string", "pattern": r"^\*$|^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+$"},
     "https://app.example.com",
 )
 

@@ -37,6 +37,7 @@ _FILE: dict[str, Any] = {
         },
         "ping": {"match": {"path": "/ping"}, "respond": {"status": 200, "body": "pong"}},
     },
+    "realtime": {"endpoints": {"rooms": {"path": _OFF, "channels": _OFF, "publish": _OFF}}},
     "limits": {"max_connections": _OFF, "headers": _OFF, "header_timeout": _OFF},
     "shutdown": {"notice": _OFF, "limit": _OFF},
     "workers": _OFF,

@@ -84,9 +84,9 @@ def test_without_hub_and_store_nothing_is_said_of_them() -> None:
         ({"origins": ["*"]}, "origins", "any"),
         ({"origins": "https://A.example.com:443"}, "origins", {"list": ["https://a.example.com"]}),
         (
-            {"origins": ["http://localhost:3000", "https://*.example.com", "capacitor://localhost"]},
+            {"origins": ["http://localhost:3000", "https://*.example.com", "http://[::1]:80"]},
             "origins",
-            {"list": ["http://localhost:3000", "https://*.example.com", "capacitor://localhost"]},
+            {"list": ["http://localhost:3000", "https://*.example.com", "http://[::1]"]},
         ),
     ],
 )
