@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load.gateways import Running
-from bench.load.process import Load
+from bench.load.process import Failed, Load
 from bench.realtime.client import Subscribers
 from bench.realtime.measure import cpu, kernel_bytes, rss_bytes
 from bench.realtime.servers import HUBS, Hub, Redis, Setup, tables_of
@@ -74,6 +74,8 @@ class Standing:
         before, mine = cpu(self.pid), cpu(self.them.pid)
         answer = self.them.ask("publish", messages=messages, **fields)
         used, mine = cpu(self.pid).since(before), cpu(self.them.pid).since(mine)
+        if not answer["delivered"]:
+            raise Failed(f"not one publication arrived: {answer['faults']}")
         return answer, {
             "cpu_us": used.total * 1e6 / max(1, answer["delivered"]),
             "user_share": used.user_share,

@@ -24,6 +24,11 @@ class Figure:
     reached: Callable[[Hubs], bool | None] = lambda _: None
     scale: float = 1.0
 
+    def verdict(self, hubs: Hubs) -> bool | None:
+        """Whether fastgate reached the goal; never with publications lost, doubled or wrong."""
+        said = self.reached(hubs)
+        return False if said and hubs["fastgate"]["errors"] else said
+
     def value(self, hubs: Hubs, name: str) -> float | None:
         """The figure of one hub."""
         found = hubs.get(name, {}).get(self.key)

@@ -38,7 +38,7 @@ def render(result: Json) -> str:
         hubs = cases.get(figure.case, {}).get("hubs", {})
         cells = [cell(figure.value(hubs, name), hubs.get(name), figure.unit) for name in names]
         if any(cells):
-            verdict = {True: "yes", False: "**no**", None: ""}[figure.reached(hubs)]
+            verdict = {True: "yes", False: "**no**", None: ""}[figure.verdict(hubs)]
             parts.append(f"| {figure.title} | {figure.goal} | {verdict} | {' | '.join(cells)} |")
     parts += ["", "## How each case was measured", ""]
     for case in cases.values():

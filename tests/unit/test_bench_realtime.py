@@ -40,7 +40,7 @@ def test_failures_and_losses_stand_beside_the_figures() -> None:
     lossy = _hub(memory_bytes=900.0) | {"errors": 3, "faults": {"lost": 3}}
     dead = _hub() | {"rounds": 0, "failed": ["Failed: no answer"], "measured": "tomorrow"}
     page = render(_result(fastgate=lossy, uwebsockets=dead))
-    assert _row(page, "idle memory each")[2:] == ["yes", "900 B (!)", "failed"]
+    assert _row(page, "idle memory each")[2:] == ["**no**", "900 B (!)", "failed"]
     assert "- one room of 10,000, fastgate: 3 lost" in page
     assert "; today (fastgate); tomorrow (uwebsockets)" in page
     assert "- one room of 10,000, uwebsockets: Failed: no answer" in page
