@@ -62,8 +62,8 @@ coverage() {
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
     "$tools/llvm-profdata" merge -sparse "$dir"/profiles/*.profraw -o "$dir/fuzz.profdata"
     local least=${FUZZ_COVERAGE:-95}
-    "$tools/llvm-cov" report "$binary" -instr-profile="$dir/fuzz.profdata" ../core/src/http1 | tee "$dir/report.txt"
-    "$tools/llvm-cov" show "$binary" -instr-profile="$dir/fuzz.profdata" ../core/src/http1 \
+    "$tools/llvm-cov" report "$binary" -instr-profile="$dir/fuzz.profdata" ../core/src/http1 ../core/src/websocket | tee "$dir/report.txt"
+    "$tools/llvm-cov" show "$binary" -instr-profile="$dir/fuzz.profdata" ../core/src/http1 ../core/src/websocket \
         --show-regions >"$dir/regions.txt"
     awk -v least="$least" '$1 == "TOTAL" { seen = 1; sub("%", "", $4); if ($4 + 0 < least) {
         printf "the corpus reaches %s %% of the codec'\''s regions, at least %s %% are asked for\n", $4, least; exit 1 } }

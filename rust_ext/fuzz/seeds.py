@@ -139,6 +139,42 @@ DOCUMENTS = [
 ]  # fmt: skip
 
 
+KEY = b"\x37\xfa\x21\x3d"
+# Frames of a client as (first byte, payload): the first byte holds FIN, the reserved bits and the opcode.
+FRAMES = [
+    [(0x81, b"Hello")], [(0x82, bytes(range(256)))], [(0x81, b"")], [(0x89, b"p" * 125), (0x8A, b"")], [(0x88, b"")],
+    [(0x01, b"Hel"), (0x89, b"mid"), (0x00, b""), (0x8A, b"x"), (0x80, b"lo"), (0x82, b"next")],
+    [(0x88, b"\x03\xe8bye"), (0x89, b"behind")], [(0x88, b"\x03")], [(0x88, b"\x03\xed")], [(0x88, b"\x0b\xb8\xff")], [(0x88, b"\x13\x88")],
+    [(0x88, b"\x0f\xa0\xe2\x9c\x93")], [(0x80, b"alone")], [(0x01, b"a"), (0x81, b"b")], [(0x02, b"a"), (0x02, b"b")], [(0x09, b"")], [(0x89, b"p" * 126)],
+    [(0xC1, b"x")], [(0xA1, b"x")], [(0x91, b"x")], [(0x83, b"")], [(0x8B, b"")], [(0x8F, b"")], [(0x02, b"a" * 50), (0x80, b"b" * 20)],
+    [(0x81, b"\xff")], [(0x01, b"\xe2\x9c"), (0x80, b"\x93")], [(0x01, b"\xe2\x9c"), (0x80, b"")], [(0x01, b"\xf4\x90"), (0x80, b"\x80\x80")],
+    [(0x81, b"\xed\xa0\x80")], [(0x81, b"\xc0\x80")], [(0x81, b"\xe0\x9f\xbf")], [(0x81, b"\xf0\x8f\xbf\xbf")], [(0x81, "κόσμε \U0010ffff".encode())],
+    [(0xC1, b"\xf2\x48\xcd\xc9\xc9\x07\x00")], [(0x41, b"\xf2\x48\xcd"), (0x89, b""), (0x80, b"\xc9\xc9\x07\x00")], [(0xC1, b"\x00")], [(0xC1, b"")],
+    [(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00")], [(0xC2, b"\x00\x05\x00\xfa\xffHello\x00")], [(0xC1, b"\xff\xff")], [(0xC9, b"")], [(0x41, b"\xf2"), (0xC0, b"")],
+    [(0xC1, b"\xcaH$\x1d\x00\x00")], [(0xC1, b"\x00\x01\x00\xfe\xff\xff\x00")], [(0x82, b"z" * 300)],
+]  # fmt: skip
+# Lengths that are too long for what they say, or too large.
+HEADS = [
+    b"\x82\xfe\x00\x7d", b"\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff", b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00",
+    b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + KEY, b"\x82\xfe\x01\x00" + KEY + b"some", b"\x81\x05Hello", b"\x81", b"\x81\x85\x37\xfa",
+    b"\x82\x7e\x00\xff" + b"x" * 255, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00xyz", b"\x02\xff\x00\x00\x00\x00\x00\x0f\x00\x00" + KEY + b"x" * 90,
+]  # fmt: skip
+OFFERS = [
+    "permessage-deflate; client_max_window_bits", "permessage-deflate", 'permessage-deflate;server_max_window_bits="1\\5"', "a, ,permessage-deflate ; server_max_window_bits=15",
+    "permessage-deflate; server_max_window_bits=10, permessage-deflate; client_no_context_takeover; server_no_context_takeover", "", ",", " ", "a;", "a; b=", 'a; b="', 'a; b=""',
+    'a; b="c d"', "a b", "a=b", "a;b = c", "permessage-deflate; client_max_window_bits=16", "permessage-deflate; x\0permessage-deflate", "permessage-deflate\0", "x; y; z=1, w",
+]  # fmt: skip
+
+
+def masked(first: int, payload: bytes, key: bytes) -> bytes:
+    """One frame; without a key, a server's."""
+    size, flag = len(payload), 0x80 if key else 0
+    form, more = (size, 0) if size < 126 else (126, 2) if size < 1 << 16 else (127, 8)
+    length = bytes([flag | form]) + size.to_bytes(8, "big")[8 - more :]
+    body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload)) if key else payload
+    return bytes([first]) + length + key + body
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Every hand-written seed: its target and its bytes."""
 
@@ -215,6 +251,16 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             yield "yaml", bytes([knobs]) + document.encode()
     yield "yaml", b"\xffa: \xff\n"
     yield "yaml", b"\xffa: 1\nb: \xc3"
+    for frames in FRAMES:
+        for knobs in (0, 2, 4, 6):
+            yield "websocket", bytes([knobs]) + b"".join(masked(first, payload, KEY) for first, payload in frames)
+        yield "websocket", bytes([3]) + b"".join(masked(first, payload, b"") for first, payload in frames)
+    yield "websocket", b"\0" + masked(0x82, b"z" * 65_536, KEY)
+    for head in HEADS:
+        for knobs in (0, 1, 4):
+            yield "websocket", bytes([knobs]) + head
+    for offer in OFFERS:
+        yield "websocket", bytes([0x80]) + latin(offer)
     for i, edits in enumerate(EDITS):
         fields = "Cookie: a\r\nX-A: 0\r\nAuthorization: x\r\nX-Request-Id: id\r\nDate: now\r\nContent-Length: 3\r\n"
         yield "header_filter", bytes([(i & 1) << 4]) + latin(f"{edits}\0POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")

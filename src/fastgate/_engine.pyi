@@ -1,4 +1,4 @@
-from typing import Any, Final, Generic, TypedDict, TypeVar, final
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
 
 _T = TypeVar("_T")
 
@@ -87,3 +87,28 @@ class ParsedRequest:
     def data(self) -> bytes: ...
 
 def parse_request(data: bytes) -> ParsedRequest | None: ...
+
+class WebSocketViolation(ValueError): ...
+
+_WebSocketEvent = (
+    tuple[Literal["text"], str]
+    | tuple[Literal["binary", "ping", "pong"], bytes]
+    | tuple[Literal["close"], tuple[int | None, str]]
+)
+
+@final
+class WebSocketParser:
+    def __new__(
+        cls, *, server: bool = True, max_message: int = 1_048_576, deflate: bool = False
+    ) -> WebSocketParser: ...
+    def feed(self, data: bytes) -> list[_WebSocketEvent]: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def held(self) -> int: ...
+
+def websocket_frame(
+    opcode: int, payload: bytes, *, mask: bytes | None = None, fin: bool = True, compressed: bool = False
+) -> bytes: ...
+def websocket_deflate(message: bytes) -> bytes | None: ...
+def websocket_extensions(values: list[bytes]) -> str | None: ...

@@ -1,4 +1,4 @@
-"""The compiled parts alone: the route trie and the strict HTTP/1.1 codec, without a gateway around them.
+"""The compiled parts alone: the route trie and the strict HTTP/1.1 and WebSocket codecs, without a gateway around them.
 
 ```python
 router = Router([("/users/{id}", show_user), ("/files/{rest:path}", send_file)])
@@ -12,18 +12,33 @@ import json
 from typing import Any
 
 from fastgate import _engine
-from fastgate._engine import ParsedRequest, Router, YamlError, load_yaml
+from fastgate._engine import (
+    ParsedRequest,
+    Router,
+    WebSocketParser,
+    WebSocketViolation,
+    YamlError,
+    load_yaml,
+    websocket_deflate,
+    websocket_extensions,
+    websocket_frame,
+)
 from fastgate.errors import FastgateError
 
 __all__ = [
     "ParsedRequest",
     "RequestRefused",
     "Router",
+    "WebSocketParser",
+    "WebSocketViolation",
     "YamlError",
     "explain",
     "load_yaml",
     "parse_request",
     "precedence",
+    "websocket_deflate",
+    "websocket_extensions",
+    "websocket_frame",
 ]
 
 

@@ -18,11 +18,16 @@ PRIMITIVES = [
     "ParsedRequest",
     "RequestRefused",
     "Router",
+    "WebSocketParser",
+    "WebSocketViolation",
     "YamlError",
     "explain",
     "load_yaml",
     "parse_request",
     "precedence",
+    "websocket_deflate",
+    "websocket_extensions",
+    "websocket_frame",
 ]
 
 

@@ -15,6 +15,8 @@ mod route_language;
 mod route_model;
 mod route_patterns;
 mod target;
+mod websocket;
+mod websocket_model;
 mod yaml;
 
 pub use chunked::chunked;
@@ -23,6 +25,7 @@ pub use request_head::request_head;
 pub use response_head::response_head;
 pub use route_patterns::route_patterns;
 pub use target::target;
+pub use websocket::websocket;
 pub use yaml::yaml;
 
 /// A fuzz target: it panics where a property does not hold.
@@ -37,4 +40,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("route_patterns", route_patterns),
     ("header_filter", header_filter),
     ("yaml", yaml),
+    ("websocket", websocket),
 ];

@@ -65,6 +65,11 @@ fn yaml() {
     replay("yaml", by_name("yaml"));
 }
 
+#[test]
+fn websocket() {
+    replay("websocket", by_name("websocket"));
+}
+
 /// A folder without a target would never be replayed, a target without a driver never fuzzed.
 #[test]
 fn targets_folders_and_drivers_are_the_same_set() {

@@ -13,6 +13,7 @@ mod job;
 mod primitives;
 mod process;
 mod queue;
+mod websocket;
 mod yaml;
 
 #[global_allocator]
@@ -34,6 +35,10 @@ mod _engine {
     use crate::host::{Host, Simulation};
     #[pymodule_export]
     use crate::primitives::{ParsedRequest, Router, parse_request};
+    #[pymodule_export]
+    use crate::websocket::{
+        WebSocketParser, WebSocketViolation, websocket_deflate, websocket_extensions, websocket_frame,
+    };
 
     /// Whether a reference dropped without the GIL would be kept for later instead of being a fault.
     #[pymodule_export]

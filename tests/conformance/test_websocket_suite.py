@@ -1,0 +1,166 @@
+"""The public conformance suite of RFC 6455 and RFC 7692: fastgate as the server, and as a tunnel before one.
+
+`FASTGATE_WEBSOCKET_SUITE=full` runs every case at the size it asks for (minutes); otherwise those of the limits and of
+compression are sampled and send fewer messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from conformance.websocket_suite.cases import Suite
+from conformance.websocket_suite.peer import Server, Verdict, run_cases
+from harness import Gateway, snapshot
+from wsproto import WSConnection
+from wsproto.connection import ConnectionState, ConnectionType
+from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Request
+from wsproto.extensions import PerMessageDeflate
+
+FULL = os.environ.get("FASTGATE_WEBSOCKET_SUITE") == "full"
+# Of the limits (9) and of compression (12, 13): the ends of each row, and what is fragmented.
+SAMPLED = {"9": ("2", "5"), "12": ("1", "5", "10", "11"), "13": ("1", "9", "18")}
+MESSAGES = 0 if FULL else 10
+BINARY = ("1.2.", "9.2.", "9.4.", "9.6.", "9.8.", "12.2.", "12.3.", "12.5.")
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    if find_spec("autobahntestsuite") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("autobahntestsuite is not installed, and in CI it must run", pytrace=False)
+        pytest.skip("autobahntestsuite is not installed")
+    return Suite()
+
+
+def chosen(suite: Suite) -> dict[str, type[Any]]:
+    def wanted(name: str) -> bool:
+        group, *_, number = name.split(".")
+        return FULL or group not in SAMPLED or number in SAMPLED[group]
+
+    return {name: case for name, case in suite.cases.items() if wanted(name)}
+
+
+def run(cases: dict[str, type[Any]], port: int, path: str = "/") -> dict[str, Verdict]:
+    """Every case on a channel of its own; few at once where much is sent."""
+    numbers = itertools.count()
+
+    def server(name: str) -> Server:
+        form = "binary" if name.startswith(BINARY) else "text"
+        return Server(port, path.format(form=form, number=next(numbers)))
+
+    async def both() -> dict[str, Verdict]:
+        heavy = {name: case for name, case in cases.items() if name.split(".")[0] in SAMPLED}
+        light = {name: case for name, case in cases.items() if name not in heavy}
+        verdicts = await run_cases(light, server, at_once=12, count=MESSAGES)
+        return verdicts | await run_cases(heavy, server, at_once=3, count=MESSAGES)
+
+    return asyncio.run(both())
+
+
+def failures(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+    return {name: verdict for name, verdict in verdicts.items() if not verdict.passed}
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection of an echo server made of wsproto: what comes is answered in its order."""
+    connection = WSConnection(ConnectionType.SERVER)
+    try:
+        while connection.state is not ConnectionState.CLOSED and (data := await reader.read(1 << 16)):
+            connection.receive_data(data)
+            for event in connection.events():
+                writer.writelines(answers(connection, event))
+            await writer.drain()
+    except ConnectionError:
+        pass  # the client is gone
+    finally:
+        writer.close()
+
+
+def answers(connection: WSConnection, event: Event) -> Iterator[bytes]:
+    """What an echo server sends at an event; the pieces of a message go back as they came."""
+    if isinstance(event, Request):
+        yield connection.send(AcceptConnection(extensions=[PerMessageDeflate()] if event.extensions else []))
+    elif isinstance(event, Message):
+        yield connection.send(event)
+    elif isinstance(event, Ping | CloseConnection):
+        yield connection.send(event.response())
+
+
+@contextmanager
+def serving(start: Callable[[], Awaitable[Any]]) -> Iterator[int]:
+    """Runs a server of asyncio in a thread; gives its port."""
+    started: list[Any] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        stop = asyncio.get_running_loop().create_future()
+        server = await start()
+        started.extend([server.sockets[0].getsockname()[1], asyncio.get_running_loop(), stop])
+        ready.set()
+        await stop
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    port, loop, stop = started
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(stop.set_result, None)
+        thread.join(10)
+
+
+def port_of(gateway: Gateway) -> int:
+    return int(gateway.address.rpartition(":")[2])
+
+
+def test_the_suite_is_read_whole(suite: Suite) -> None:
+    """A case that is not found would be a case that does not fail."""
+    groups = Counter(name.split(".")[0] for name in suite.cases)
+    expected = {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37, "9": 54, "10": 1, "12": 90, "13": 126}
+    assert {group: groups[group] for group in expected} == expected
+    assert len(suite.cases) == sum(expected.values())
+    assert FULL or 250 < len(chosen(suite)) < 330
+
+
+def test_the_suite_judges_as_published() -> None:
+    """What the makers of `websockets` write about their server and this suite comes out here too; so it can fail."""
+    server = pytest.importorskip("websockets.asyncio.server")
+    logger = logging.getLogger("websockets.suite")
+    logger.setLevel(logging.CRITICAL)
+
+    async def answer(connection: Any) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    cases = {name: case for name, case in Suite().cases.items() if name.startswith(("6.4.", "7.1."))}
+    with serving(lambda: server.serve(answer, "127.0.0.1", 0, logger=logger)) as port:
+        verdicts = run(cases, port)
+    assert set(failures(verdicts)) == {"7.1.5"}
+    assert [verdicts[f"6.4.{i}"].behavior for i in (1, 2, 3, 4)] == ["NON-STRICT"] * 4
+
+
+@pytest.mark.timeout(3600 if FULL else 120)
+@pytest.mark.usefixtures("engine")
+def test_a_tunnel_changes_no_verdict(suite: Suite) -> None:
+    cases = chosen(suite)
+    with (
+        serving(lambda: asyncio.start_server(echo, "127.0.0.1", 0)) as port,
+        Gateway(snapshot(f"http://127.0.0.1:{port}")) as gateway,
+    ):
+        direct = run(cases, port)
+        through = run(cases, port_of(gateway))
+    shown = {name: (verdict.behavior, verdict.close, verdict.code) for name, verdict in direct.items()}
+    assert {name: (verdict.behavior, verdict.close, verdict.code) for name, verdict in through.items()} == shown
+    assert not failures(direct)
