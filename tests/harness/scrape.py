@@ -68,3 +68,8 @@ def settled(gateway: Gateway) -> Samples:
 def value(found: Samples, name: str, **labels: str) -> float:
     """One sample, by all of its labels."""
     return found[name, frozenset(labels.items())]
+
+
+def closes(found: Samples, code: int) -> float:
+    """Subscribers' connections that ended with a code; codes that none ended with are not shown."""
+    return found.get(("fastgate_realtime_closes_total", frozenset({("code", str(code))})), 0.0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.client import BadResponse, Client, Response
-from harness.gateway import listener, match, route
+from harness.gateway import listener, match, respond, route, snapshot
 from harness.requests import WEBSOCKET_ACCEPT, websocket
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -136,6 +136,16 @@ def endpoint(name: str, path: str, *channels: str, **changes: Any) -> dict[str, 
 def publishing(**changes: Any) -> dict[str, Any]:
     """What lets clients publish, as fast as they like."""
     return {"rate": 1_000_000, "burst": 1_000_000, "echo": True} | changes
+
+
+def hub(*endpoints: dict[str, Any], realtime: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """A snapshot of endpoints alone; everything else is answered by 204."""
+    changes = {"listeners": [everything()]} | changes
+    private = changes.pop("private_descriptors", False)
+    snap = snapshot(routes=[*endpoints, route("rest", respond(204))], **changes)
+    if private:
+        snap["private_descriptors"] = True
+    return snap | {"realtime": {"ping_ms": 25_000, "pong_ms": 10_000, "keys": [], "redis": None} | (realtime or {})}
 
 
 def everything(name: str = "public", **changes: Any) -> dict[str, Any]:

@@ -7,21 +7,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from harness import BadResponse, Gateway, snapshot
+from harness import BadResponse, Gateway
 from harness.client import wait_for
-from harness.gateway import respond, route
 from harness.requests import get, request, websocket
-from harness.websocket import CLOSE, PING, PONG, TEXT, WebSocket, endpoint, everything, masked, publishing
+from harness.websocket import CLOSE, PING, PONG, TEXT, WebSocket, endpoint, hub, masked, publishing
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 Json = dict[str, Any]
-
-
-def hub(*endpoints: Json, realtime: Json | None = None, **changes: Any) -> Json:
-    """A snapshot of endpoints alone."""
-    snap = snapshot(routes=[*endpoints, route("rest", respond(204))], listeners=[everything()], **changes)
-    return snap | {"realtime": {"ping_ms": 25_000, "pong_ms": 10_000, "keys": [], "redis": None} | (realtime or {})}
 
 
 @pytest.fixture
