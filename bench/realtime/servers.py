@@ -69,11 +69,11 @@ class Hub:
 
 
 def _own(name: str) -> str:
-    find(name)
+    built = "" if find(name).parent.name == "release" else " (not a release build)"
     head = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    return head.stdout.strip() or "unknown"
+    return (head.stdout.strip() or "unknown") + built
 
 
 def _listening(command: list[str], setup: Setup) -> Running:
