@@ -11,7 +11,7 @@ from typing import Any
 from bench.binaries import ROOT, Missing
 from bench.load.machine import describe
 from bench.load.run import cores
-from bench.realtime.cases import CASES, Options
+from bench.realtime.cases import CASES, Options, noticed
 from bench.realtime.render import render
 from bench.realtime.run import KNOWN, measure
 
@@ -64,6 +64,10 @@ def main() -> int:
             result["missing"].pop(name, None)
         except Missing as reason:
             result["missing"][name] = str(reason)
+    left_out, lost = noticed(options)
+    if not lost or lost != left_out:
+        sys.exit(f"the client is no judge: of {left_out} publications that a server left out it missed {lost}")
+    result["check"] = {"left_out": left_out, "noticed": lost}
     present = [name for name in hubs if name not in result["missing"]]
     result["machine"] = describe()
     for name in names:

@@ -15,7 +15,7 @@ from bench.load.gateways import Running
 from bench.load.process import Failed, Load
 from bench.realtime.client import Subscribers
 from bench.realtime.measure import cpu, kernel_bytes, rss_bytes
-from bench.realtime.servers import HUBS, Hub, Redis, Setup, tables_of
+from bench.realtime.servers import DROPPING, HUBS, Hub, Redis, Setup, tables_of
 
 Json = dict[str, Any]
 ROOM = "/r/{room}"
@@ -139,6 +139,15 @@ def _connect(hub: Hub, one: Standing, count: int) -> Json:
         "memory_bytes": (rss_bytes(one.pid) - base) / count,
         "kernel_bytes": (kernel_bytes() - kernel) / count / 2,
     }
+
+
+def noticed(options: Options) -> tuple[int, int]:
+    """Publications that a server left out, one of 1,000, and how many of them the client says are lost."""
+    with standing(DROPPING, options, connections=1_001) as one:
+        one.open(1_001)
+        one.them.ask("publishers")
+        answer = one.them.ask("publish", messages=20, rate=40, settle=0.5)
+        return answer["expected"] - answer["delivered"], one.them.faults.get("lost", 0)
 
 
 def room(hub: Hub, options: Options) -> Json:

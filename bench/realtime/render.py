@@ -32,6 +32,8 @@ def render(result: Json) -> str:
     parts += [f"- {key}: {value}" for key, value in result["machine"].items()]
     parts += [f"- {name}: {result['versions'][name]}" for name in names if name in result["versions"]]
     parts += [f"- **missing** {name}: {reason}" for name, reason in result["missing"].items()]
+    if check := result.get("check"):
+        parts.append(f"- a server that leaves out 1 of 1,000: {check['noticed']} of {check['left_out']} were noticed")
     parts += ["", METHOD, ""]
     parts += [f"| figure | to reach | | {' | '.join(names)} |", f"|---|---|---|{'---|' * len(names)}"]
     for figure in FIGURES:

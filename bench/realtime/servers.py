@@ -101,8 +101,12 @@ def _on_port(command: list[str], port: int, setup: Setup, env: dict[str, str] | 
     return Running(process, f"127.0.0.1:{port}")
 
 
-def _floor(setup: Setup) -> Running:
-    return _listening([str(find("fastgate-hub-floor")), "--threads", str(setup.tables)], setup)
+def _floor(setup: Setup, *plant: str) -> Running:
+    return _listening([str(find("fastgate-hub-floor")), "--threads", str(setup.tables), *plant], setup)
+
+
+def _dropping(setup: Setup) -> Running:
+    return _floor(setup, "--plant", "drop", "--every", "1000")
 
 
 def endpoint(**changes: Any) -> Json:
@@ -210,6 +214,9 @@ def _no_hub(_: Setup) -> Running:
 
 REDIS_ALONE = Hub("redis", _no_hub, _redis_version, 1, redis=True)
 """What stands in the place of a hub where Redis itself is measured."""
+
+DROPPING = Hub("dropping", _dropping, lambda: _own("fastgate-hub-floor"), 1_000_000)
+"""The floor, but one of 1,000 deliveries is left out: the client must notice."""
 
 HUBS = {
     hub.name: hub
