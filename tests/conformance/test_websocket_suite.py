@@ -208,7 +208,10 @@ def test_an_endpoint_fails_no_case(suite: Suite) -> None:
     declined = {name for name, behavior in unlike.items() if behavior == "UNIMPLEMENTED"}
     # A window below 32 KiB is not agreed on: a broadcast is compressed once for all (RFC 7692 lets a server decline).
     assert declined >= {name for name in verdicts if name.startswith(("13.3.", "13.5."))}
-    assert {name: unlike[name] for name in set(unlike) - declined - large} == {
+    # A message and a violation in one read: the echo goes the way of every publication, the close goes first.
+    overtaken = {name for name in unlike if re.match(r"3\.[234]|4\.[12]\.[345]|5\.15", name)}
+    assert {unlike[name] for name in overtaken} <= {"NON-STRICT"}
+    assert {name: unlike[name] for name in set(unlike) - declined - large - overtaken} == {
         "7.1.6": "INFORMATIONAL",
         "7.13.1": "INFORMATIONAL",
         "7.13.2": "INFORMATIONAL",
