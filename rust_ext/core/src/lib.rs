@@ -4,6 +4,7 @@
 //! simulated from a seed.
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod balance;
 pub mod calendar;
 pub mod files;
@@ -11,6 +12,7 @@ pub mod filter;
 pub mod http1;
 pub mod json;
 pub mod log;
+pub mod resp;
 pub mod route;
 pub mod snapshot;
 pub mod websocket;

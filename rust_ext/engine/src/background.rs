@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::dns::{Lookup, Resolver};
 use crate::engine;
 use crate::host::Level;
+use crate::hub::redis::Redis;
 use crate::internal::{Internals, Place};
 use crate::rt::{self, Inbox, Runtime};
 use crate::target::Target;
@@ -33,11 +34,14 @@ enum Note {
 pub(crate) struct Background {
     inbox: Arc<Inbox<Note>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The thread beside it, which none of what is slow here holds up.
+    pub(crate) redis: Redis,
 }
 
 impl Background {
     /// Starts it; its runtime is built before `built` is passed.
     pub(crate) fn start(shared: Arc<Shared>, servers: &[SocketAddr], built: Arc<Barrier>) -> io::Result<Self> {
+        let redis = Redis::start(shared.clone(), servers, built.clone())?;
         let inbox = Arc::new(Inbox::new());
         let notes = inbox.clone();
         let servers = servers.to_vec();
@@ -49,7 +53,7 @@ impl Background {
                 Err(error) => shared.host.log(Level::Error, &format!("names will not resolve: {error}")),
             }
         })?;
-        Ok(Self { inbox, thread: Mutex::new(Some(thread)) })
+        Ok(Self { inbox, thread: Mutex::new(Some(thread)), redis })
     }
 
     /// Targets have come or gone.
@@ -70,6 +74,7 @@ impl Background {
 
     /// Ends it.
     pub(crate) fn stop(&self) {
+        self.redis.stop();
         self.inbox.send([Note::Stop]);
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();

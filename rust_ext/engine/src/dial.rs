@@ -54,7 +54,8 @@ async fn open_socket(target: &Arc<Target>, limit: Duration) -> Result<Stream, Fa
     Err(last)
 }
 
-async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {
+/// A new TCP connection.
+pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = stream_socket(family)?;
     rustix::net::sockopt::set_tcp_nodelay(&fd, true)?;
@@ -62,7 +63,8 @@ async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {
     connected(fd, started).await
 }
 
-async fn connect_unix(path: &str) -> io::Result<Stream> {
+/// A new connection to a Unix socket.
+pub(crate) async fn connect_unix(path: &str) -> io::Result<Stream> {
     let fd = stream_socket(AddressFamily::UNIX)?;
     let started = rustix::net::connect(&fd, &SocketAddrUnix::new(path)?);
     connected(fd, started).await

@@ -17,6 +17,7 @@ use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::health::Status;
 use crate::host::{Host, Level};
+use crate::hub::redis::Settings;
 use crate::hub::{Delivered, Hub, Post, PublishError};
 use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
@@ -95,7 +96,9 @@ impl Engine {
     /// Judges a snapshot without starting anything: everything that is wrong with it.
     #[must_use]
     pub fn validate(snapshot: &Snapshot) -> Vec<Invalid> {
-        Live::compile(snapshot, &Registry::default()).err().unwrap_or_default()
+        let mut found = Live::compile(snapshot, &Registry::default()).err().unwrap_or_default();
+        found.extend(Settings::of(snapshot).err().unwrap_or_default());
+        found
     }
 
     /// Starts workers and listeners; returns once every listener listens.
@@ -153,7 +156,7 @@ impl Engine {
             hub: Hub::default(),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
-        let built = Arc::new(Barrier::new(plan.workers + 1));
+        let built = Arc::new(Barrier::new(plan.workers + 2));
         let background = Background::start(shared.clone(), &snapshot.resolvers, built.clone())
             .map_err(system("the background thread cannot start"))?;
         let engine = Self {
@@ -253,6 +256,7 @@ impl Engine {
     fn change(&self, snapshot: &Snapshot, replacement: Option<Arc<Live>>) -> Result<(), StartError> {
         let mut control = lock(&self.control);
         let live = replacement.clone().unwrap_or_else(|| self.shared.live());
+        let redis = Settings::of(snapshot).map_err(StartError::Invalid)?;
         // Before anything changes: a log that cannot be written is an error. Workers' tables are their own by now, so
         // that no copy of this descriptor keeps a rotated file open.
         if let Some(access) = &live.access {
@@ -314,6 +318,7 @@ impl Engine {
         while answers.recv_timeout(CLOSING.saturating_sub(clock.elapsed())).is_ok() {}
         control.binds = binds;
         control.internal = opened;
+        self.background.redis.follow(&self.shared, redis);
         self.background.listen(places);
         for warning in warnings {
             let _ = self.shared.log.line(Level::Warning, warning);

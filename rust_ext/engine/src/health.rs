@@ -167,7 +167,7 @@ pub(crate) fn health(shared: &Shared) -> (State, Value) {
         workers(shared),
         config(shared),
         targets(shared),
-        Check::new("store", State::Ok, Vec::new(), json!({"configured": false})),
+        store(shared),
         limit("descriptors", "open", process.descriptors, process.max_descriptors),
         limit("memory", "resident_bytes", process.resident_bytes, process.memory_limit_bytes),
     ];
@@ -262,6 +262,26 @@ fn targets(shared: &Shared) -> Check {
         reasons.push(format!("and {} more", failing - reasons.len()));
     }
     Check::new("targets", State::Degraded, reasons, json!({"count": count, "failing": failing}))
+}
+
+fn store(shared: &Shared) -> Check {
+    let Some(broker) = shared.hub.broker() else {
+        return Check::new("store", State::Ok, Vec::new(), json!({"configured": false}));
+    };
+    let trouble = broker.trouble();
+    let denied = broker.denied();
+    let figures = json!({
+        "configured": true,
+        "server": broker.place(),
+        "connected": trouble.is_none(),
+        "reconnects": shared.hub.figures.reconnects.load(Relaxed),
+        "refused_channels": denied,
+    });
+    let mut reasons: Vec<String> = trouble.into_iter().collect();
+    if denied > 0 {
+        reasons.push(format!("Redis does not let us subscribe {denied} channels"));
+    }
+    Check::new("store", State::Degraded, reasons, figures)
 }
 
 fn limit(name: &'static str, key: &str, used: Option<u64>, max: Option<u64>) -> Check {

@@ -19,4 +19,19 @@ pub(crate) trait Broker: Send + Sync + fmt::Debug {
     /// Takes a publication to carry; `false`: it cannot now (the connection is down or its queue is full), and the
     /// caller delivers to this process alone.
     fn publish(&self, channel: &str, payload: &Arc<[u8]>, from: Option<Sender>) -> bool;
+
+    /// Where it is, without secrets.
+    fn place(&self) -> String {
+        String::new()
+    }
+
+    /// Why it does not carry everything; `None`: it does.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// Channels with members here that it is not allowed to subscribe.
+    fn denied(&self) -> usize {
+        0
+    }
 }

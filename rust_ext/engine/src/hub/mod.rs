@@ -16,6 +16,7 @@ mod ping;
 mod publication;
 mod queue;
 mod reading;
+pub(crate) mod redis;
 mod session;
 mod shard;
 mod slab;
@@ -73,6 +74,8 @@ pub(crate) struct Hub {
     /// Publications taken for delivery here that came from this process, and from clients.
     local: AtomicU64,
     clients: AtomicU64,
+    /// What brokers have done, whichever they were.
+    pub(crate) figures: redis::Figures,
 }
 
 impl Hub {

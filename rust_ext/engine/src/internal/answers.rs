@@ -86,6 +86,9 @@ impl Internals {
 
     fn readyz(&self) -> Page {
         match self.shared.status.not_ready() {
+            None if self.shared.hub.broker().is_some_and(|broker| broker.trouble().is_some()) => {
+                Page::text(200, "degraded: Redis is not connected, publications stay in this process\n")
+            }
             None => Page::text(200, "ok\n"),
             Some(reason) => Page::text(503, format!("{reason}\n")),
         }

@@ -97,6 +97,7 @@ pub(crate) fn metrics_text(shared: &Shared) -> String {
     upstreams(&mut text, shared);
     faults(&mut text, shared);
     super::hub::text(&mut text, shared);
+    broker(&mut text, shared);
     process(&mut text);
     text.0
 }
@@ -241,6 +242,25 @@ fn faults(text: &mut Text, shared: &Shared) {
     text.family("fastgate_refused_messages_total", "counter", "Messages that are not valid HTTP, by reason.");
     for (reason, n) in report::refused(shared) {
         text.sample("fastgate_refused_messages_total", &[("reason", reason.name())], n);
+    }
+}
+
+/// What connects this process with others, if anything does.
+fn broker(text: &mut Text, shared: &Shared) {
+    let Some(broker) = shared.hub.broker() else { return };
+    let figures = &shared.hub.figures;
+    let up = u8::from(broker.trouble().is_none());
+    text.one("fastgate_realtime_broker_up", "gauge", "Whether Redis is connected.", up);
+    for (name, help, counter) in [
+        ("reconnects_total", "Connections to Redis opened anew.", &figures.reconnects),
+        ("received_total", "Publications that came from Redis.", &figures.received),
+        ("published_total", "Publications that Redis took.", &figures.published),
+        ("returned_total", "Publications that Redis did not carry, delivered here alone.", &figures.returned),
+        ("dropped_total", "Publications from Redis that no member got: too large, or too many wait.", &figures.dropped),
+        ("malformed_total", "Connections ended for bytes that are no RESP3.", &figures.malformed),
+        ("timeouts_total", "Connections ended because Redis did not answer.", &figures.silent),
+    ] {
+        text.one(&format!("fastgate_realtime_broker_{name}"), "counter", help, counter.load(Relaxed));
     }
 }
 

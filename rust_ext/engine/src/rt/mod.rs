@@ -82,6 +82,20 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     drop(tokio::task::spawn_local(future));
 }
 
+/// A task that ends when this is dropped.
+pub(crate) struct Task(tokio::task::JoinHandle<()>);
+
+/// Starts one on the current thread's runtime.
+pub(crate) fn task(future: impl Future<Output = ()> + 'static) -> Task {
+    Task(tokio::task::spawn_local(future))
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A timer on the runtime's wheel, for time-outs too short for the sweep.
 pub(crate) struct Timer(Pin<Box<tokio::time::Sleep>>);
 

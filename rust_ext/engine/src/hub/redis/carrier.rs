@@ -1,0 +1,180 @@
+//! What carries the bytes: a socket as it is, or TLS over it.
+
+use std::fs;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use crate::transport::{Readiness, Stream, Transport};
+
+/// Where systems keep the CAs they trust; the first that is there counts.
+const SYSTEM_CAS: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// A client's side of TLS that trusts the CAs of a file, or the system's; and the bytes of that file.
+pub(super) fn client_config(ca: Option<&str>) -> Result<(Arc<ClientConfig>, Vec<u8>), String> {
+    let path = match ca {
+        Some(path) => path.to_owned(),
+        None => match std::env::var("SSL_CERT_FILE") {
+            Ok(path) => path,
+            Err(_) => SYSTEM_CAS
+                .iter()
+                .find(|path| fs::metadata(path).is_ok())
+                .map(|path| (*path).to_owned())
+                .ok_or("this system has no file of CAs that is known; name one")?,
+        },
+    };
+    let file = fs::read(&path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&file) {
+        let certificate = certificate.map_err(|error| format!("{path} is no PEM file: {error}"))?;
+        // A system's file may hold certificates that are none by today's rules; a file that somebody wrote may not.
+        let added = roots.add(certificate);
+        if let (Err(error), Some(_)) = (added, ca) {
+            return Err(format!("{path} holds a certificate that is none: {error}"));
+        }
+    }
+    if roots.is_empty() {
+        return Err(format!("{path} holds no certificate"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok((Arc::new(config), file))
+}
+
+/// One connection's carrier.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    Plain(Stream),
+    Tls(Box<Tls>),
+}
+
+/// TLS over a stream.
+#[derive(Debug)]
+pub(super) struct Tls {
+    stream: Stream,
+    session: ClientConnection,
+}
+
+/// A stream as the library reads and writes it.
+struct Pipe<'a>(&'a Stream);
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buf)
+    }
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_writev(&[IoSlice::new(bytes)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Carrier {
+    /// A carrier over a stream that has just been opened; with TLS the certificate must be one for `host`.
+    pub(super) fn new(stream: Stream, tls: Option<(&Arc<ClientConfig>, &str)>) -> Result<Self, String> {
+        let Some((config, host)) = tls else { return Ok(Self::Plain(stream)) };
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name a certificate has"))?;
+        let session = ClientConnection::new(config.clone(), name).map_err(|error| error.to_string())?;
+        Ok(Self::Tls(Box::new(Tls { stream, session })))
+    }
+
+    fn stream(&self) -> &Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => &tls.stream,
+        }
+    }
+
+    /// Waits until the way is open.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>, way: Readiness) -> Poll<io::Result<()>> {
+        self.stream().poll_ready(cx, way)
+    }
+
+    /// Reads what is there: 0 is the end, `WouldBlock` nothing yet.
+    pub(super) fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_read(buf),
+            Self::Tls(tls) => tls.try_read(buf),
+        }
+    }
+
+    /// Takes as much as it can: `WouldBlock` is nothing.
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_writev(&[IoSlice::new(bytes)]),
+            Self::Tls(tls) => tls.try_write(bytes),
+        }
+    }
+
+    /// Whether something it took has not left.
+    pub(super) fn has_unsent(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.session.wants_write())
+    }
+
+    /// Sends what it took; `false` when something is left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+impl Tls {
+    fn flush(&mut self) -> io::Result<bool> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut Pipe(&self.stream)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.flush()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = self.session.writer().write(bytes)?;
+        self.flush()?;
+        // During the handshake the library's own buffer takes some and then no more.
+        if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+    }
+
+    fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            if self.session.read_tls(&mut Pipe(&self.stream))? == 0 {
+                return Ok(0);
+            }
+            let read = self.session.process_new_packets();
+            // An alert or the next flight of the handshake.
+            let sent = self.flush();
+            read.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            sent?;
+        }
+    }
+}
