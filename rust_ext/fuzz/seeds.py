@@ -151,7 +151,7 @@ FRAMES = [
     [(0x81, b"\xed\xa0\x80")], [(0x81, b"\xc0\x80")], [(0x81, b"\xe0\x9f\xbf")], [(0x81, b"\xf0\x8f\xbf\xbf")], [(0x81, "κόσμε \U0010ffff".encode())],
     [(0xC1, b"\xf2\x48\xcd\xc9\xc9\x07\x00")], [(0x41, b"\xf2\x48\xcd"), (0x89, b""), (0x80, b"\xc9\xc9\x07\x00")], [(0xC1, b"\x00")], [(0xC1, b"")],
     [(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00")], [(0xC2, b"\x00\x05\x00\xfa\xffHello\x00")], [(0xC1, b"\xff\xff")], [(0xC9, b"")], [(0x41, b"\xf2"), (0xC0, b"")],
-    [(0xC1, b"\xcaH$\x1d\x00\x00")], [(0xC1, b"\x00\x01\x00\xfe\xff\xff\x00")], [(0x82, b"z" * 300)],
+    [(0xC1, b"\xcaH$\x1d\x00\x00")], [(0xC1, b"\x00\x01\x00\xfe\xff\xff\x00")], [(0x82, b"z" * 300)], [(0x81, b"the same words, " * 3)],
 ]  # fmt: skip
 # Lengths that are too long for what they say, or too large.
 HEADS = [

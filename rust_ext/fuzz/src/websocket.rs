@@ -1,8 +1,8 @@
 //! Target `websocket`: the frames of one direction, or offers of compression.
 
 use fastgate_core::websocket::{
-    Event, Head, Opcode, Receiver, Role, Rules, Violation, is_close_code, negotiate_deflate, write_close, write_frame,
-    write_masked_frame,
+    Deflater, Event, Head, Opcode, Receiver, Role, Rules, Violation, is_close_code, negotiate_deflate, write_close,
+    write_frame, write_masked_frame,
 };
 
 use crate::{knobs, websocket_model};
@@ -137,9 +137,17 @@ fn write_again(rules: &Rules, said: &[Said]) {
     }
     let ended = if matches!(said.last(), Some(Said::Close(..))) { Stand::Closed } else { Stand::Idle };
     assert_eq!(read(rules, &out, &[]), (said.to_vec(), ended));
-    // And as a fragment that must go on, where it is a message.
+    // And compressed, or as a fragment that must go on, where it is a message.
     if let Some(Said::Message(_, data)) = said.first() {
-        let mask = (rules.role == Role::Server).then_some([9, 8, 7, 6]);
+        let mask = (rules.role == Role::Server).then_some([0; 4]);
+        if let Some(small) = rules.deflate.then(|| Deflater::new().deflate(data)).flatten() {
+            assert!(small.len() < data.len(), "compressed it has grown");
+            let length = small.len() as u64;
+            let mut out = Vec::new();
+            Head { fin: true, compressed: true, opcode: Opcode::Binary, mask, length }.write(&mut out);
+            out.extend(small);
+            assert_eq!(read(rules, &out, &[]), (vec![Said::Message(true, data.clone())], Stand::Idle));
+        }
         let head = Head { fin: false, compressed: false, opcode: Opcode::Binary, mask, length: data.len() as u64 };
         let mut out = Vec::new();
         head.write(&mut out);
