@@ -34,12 +34,12 @@ def routes(files: Sequence[str], *, form: str, literal_secrets: bool) -> None:
     plain = json.loads(snapshot.data)
     order = precedence(snapshot.data)
     if form == "json":
-        print(json.dumps([_row(plain["routes"][route], match) for route, match in order], indent=2, ensure_ascii=False))
+        print(json.dumps([_row(plain, route, match) for route, match in order], indent=2, ensure_ascii=False))
         return
     rows = [["ROUTE", "MATCH", "ACTION", "PRIORITY", "LISTENERS"]]
     for route, match in order:
-        row = _row(plain["routes"][route], match)
-        listeners = ", ".join(row["listeners"] or ["all"])
+        row = _row(plain, route, match)
+        listeners = "all" if row["listeners"] is None else ", ".join(row["listeners"]) or "none"
         rows.append([row["name"], row["match"], row["action"], str(row["priority"]), listeners])
     head, *lines = table(rows)
     print(paint(head, BOLD, colours()))
@@ -47,14 +47,23 @@ def routes(files: Sequence[str], *, form: str, literal_secrets: bool) -> None:
         print(line)
 
 
-def _row(route: Plain, match: int) -> Plain:
+def _row(plain: Plain, number: int, match: int) -> Plain:
+    route = plain["routes"][number]
     return {
         "name": route["name"],
         "match": said_match(route["matches"][match]),
         "action": said_action(route),
         "priority": route["priority"],
-        "listeners": route["listeners"],
+        "listeners": route["listeners"] or _serving(route, plain["listeners"]),
     }
+
+
+def _serving(route: Plain, listeners: Sequence[Plain]) -> list[str] | None:
+    """The listeners that serve what the route does, as their `only` says; None for all."""
+    (kind,) = route["action"]
+    part = kind if kind in ("realtime", "publish") else "http"
+    names = [one["name"] for one in listeners if one["serves"][part]]
+    return names if len(names) < len(listeners) else None
 
 
 def said_match(match: Plain) -> str:

@@ -40,6 +40,7 @@ def warnings(config: Config, routes: Mapping[str, Route]) -> list[Draft]:
         if service.policies is not None:
             _model(service.policies, ("services", name, "policies"), drafts)
     drafts += route_warnings(routes)
+    _unreached(config, drafts)
     if config.policies is not None:
         _model(config.policies, ("policies",), drafts)
     if config.logs is not None:
@@ -58,6 +59,12 @@ def route_warnings(routes: Mapping[str, Route]) -> list[Draft]:
         if route.policies is not None:
             _model(route.policies, ("routes", name, "policies"), drafts)
     return drafts
+
+
+def _unreached(config: Config, drafts: list[Draft]) -> None:
+    listeners = config.listeners.values()
+    if config.routes and listeners and not any(one.only is None or "http" in one.only for one in listeners):
+        drafts.append(Draft(("routes",), "no listener serves http: none of them is reached", "key", "warning"))
 
 
 def _endpoints(realtime: Any, drafts: list[Draft]) -> None:

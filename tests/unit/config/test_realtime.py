@@ -237,6 +237,18 @@ def test_what_later_versions_read_is_a_warning() -> None:
     }
 
 
+def test_routes_that_no_listener_serves_are_a_warning() -> None:
+    mapping: dict[str, Any] = {
+        "listeners": {"live": {"bind": "127.0.0.1:0", "only": ["realtime"]}},
+        "routes": {"app": {"match": {"prefix": "/"}, "to": "http://127.0.0.1"}},
+        "realtime": {"endpoints": {"rooms": ROOMS}},
+    }
+    (warning,) = config.from_mapping(mapping).warnings
+    assert (warning.path, warning.message) == ("routes", "no listener serves http: none of them is reached")
+    mapping["listeners"]["live"]["only"].append("http")
+    assert config.from_mapping(mapping).warnings == ()
+
+
 def test_what_the_engine_judges_gets_the_line_of_the_endpoint(tmp_path: Path) -> None:
     file = tmp_path / "fastgate.yaml"
     file.write_text(
