@@ -54,7 +54,7 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for(self._answers, DEADLINE)
+        wait_for(self._answers, "redis-server answers", DEADLINE)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, f"redis-server ended with {self.process.poll()}"

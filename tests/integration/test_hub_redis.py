@@ -36,7 +36,7 @@ def through(server: RedisServer, **changes: Any) -> dict[str, Any]:
 
 def subscribed(server: RedisServer, channel: str, connections: int) -> None:
     """Waits until so many gateways have subscribed a channel."""
-    wait_for(lambda: server.subscribers(channel) == connections, DEADLINE)
+    wait_for(lambda: server.subscribers(channel) == connections, f"{connections} subscribers of {channel}", DEADLINE)
 
 
 def test_two_gateways_are_one_hub(redis: RedisServer) -> None:
@@ -55,7 +55,7 @@ def test_two_gateways_are_one_hub(redis: RedisServer) -> None:
         # Somebody who knows nothing of fastgate.
         redis.ask("PUBLISH", "app:room:blue", '"foreign"')
         assert [member.message() for member in (here, there, silent)] == [b'"foreign"'] * 3
-    wait_for(lambda: redis.channels() == set(), DEADLINE)
+    wait_for(lambda: redis.channels() == set(), "no subscription left", DEADLINE)
 
 
 def test_subscriptions_are_those_of_the_channels_with_members(redis: RedisServer) -> None:
@@ -69,13 +69,13 @@ def test_subscriptions_are_those_of_the_channels_with_members(redis: RedisServer
                 room = f"r{dice.randrange(40)}"
                 members.append((room, stack.enter_context(WebSocket(gateway.address, f"/r/{room}"))))
         expected = {f"app:room:{room}" for room in Counter(room for room, _ in members)}
-        wait_for(lambda: redis.channels() == expected, DEADLINE)
+        wait_for(lambda: redis.channels() == expected, "the channels with members", DEADLINE)
         redis.kill()
         for _, member in members[::2]:
             member.client.close()
         redis.start()
         expected = {f"app:room:{room}" for room, _ in members[1::2]}
-        wait_for(lambda: redis.channels() == expected, DEADLINE)
+        wait_for(lambda: redis.channels() == expected, "the channels with members", DEADLINE)
 
 
 def test_local_delivery_goes_on_while_redis_is_gone(redis: RedisServer) -> None:
@@ -119,7 +119,7 @@ def test_tls_with_a_ca_of_ones_own(tmp_path: Path) -> None:
             server.ask("PUBLISH", "app:room:a", '"foreign"')
             assert member.message() == b'"foreign"'
         with Gateway(through(server, ca=str(other))) as gateway, WebSocket(gateway.address, "/r/a") as member:
-            wait_for(lambda: any("TLS failed" in line for line in gateway.err), DEADLINE)
+            wait_for(lambda: any("TLS failed" in line for line in gateway.err), "the line about TLS", DEADLINE)
             member.text('"here"')
             assert member.message() == b'"here"'
             assert server.channels() == set()
