@@ -1,36 +1,60 @@
 //! JSON strings (RFC 8259 §7) from any bytes; a run that needs no escape is one copy.
 
+use crate::http1::simd::{Chunk, find, not_shown};
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
+/// Appends the first `len` bytes of an array.
+#[inline(always)]
+pub(crate) fn put<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], len: usize) {
+    let end = out.len().wrapping_add(len);
+    out.extend_from_slice(bytes);
+    out.truncate(end);
 }
 
-/// Whether one of eight bytes needs care. The borrow and carry between bytes can only add to a finding that is there.
-fn needs_care(word: u64) -> bool {
-    let zero = |word: u64| word.wrapping_sub(each(1)) & !word;
-    let control = word.wrapping_sub(each(0x20)) & !word;
-    let high = word | word.wrapping_add(each(1));
-    (control | high | zero(word ^ each(b'"')) | zero(word ^ each(b'\\'))) & each(0x80) != 0
+/// At most sixteen bytes, filled up with zeros.
+#[inline(always)]
+pub(crate) fn gathered(value: &[u8]) -> Chunk {
+    let len = value.len();
+    let (low, high) = if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        // What both have is the same: the second is moved to where it belongs.
+        let missing = u32::try_from(16_usize.wrapping_sub(len)).unwrap_or(0);
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last).checked_shr(missing.wrapping_mul(8)).unwrap_or(0))
+    } else if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << (len.wrapping_sub(4).wrapping_mul(8) & 63);
+        (u64::from(u32::from_le_bytes(*first)) | last, 0)
+    } else {
+        let byte = |at: usize| u64::from(value.get(at).copied().unwrap_or(0));
+        (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+    };
+    (u128::from(low) | u128::from(high) << 64).to_le_bytes()
 }
 
-fn byte_needs_care(byte: u8) -> bool {
-    !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\'
+/// Appends a value that needs no care; one that does is left alone and `false` returned. Long ones may be left too.
+#[inline(always)]
+pub(crate) fn put_plain(out: &mut Vec<u8>, value: &[u8]) -> bool {
+    let len = value.len();
+    if len <= 16 {
+        let chunk = gathered(value);
+        if not_shown(&chunk) & (1_u32 << (len & 31)).wrapping_sub(1) != 0 {
+            return false;
+        }
+        put(out, &chunk, len);
+        return true;
+    }
+    match (value.first_chunk::<16>(), value.last_chunk::<16>()) {
+        (Some(first), Some(last)) if len <= 32 && not_shown(first) | not_shown(last) == 0 => {
+            put(out, first, len.wrapping_sub(16));
+            out.extend_from_slice(last);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// How many bytes at the beginning need no care: neither controls nor `"`, `\` or anything beyond ASCII.
 pub(crate) fn plain_len(value: &[u8]) -> usize {
-    let (words, _) = value.as_chunks::<8>();
-    let clean = words.iter().take_while(|word| !needs_care(u64::from_ne_bytes(**word))).count();
-    // What is left of the last word is looked at together with bytes that were looked at already.
-    if clean == words.len()
-        && let Some(last) = value.last_chunk::<8>()
-        && !needs_care(u64::from_ne_bytes(*last))
-    {
-        return value.len();
-    }
-    let at = clean * 8;
-    at + value[at..].iter().position(|byte| byte_needs_care(*byte)).unwrap_or(value.len() - at)
+    find(value, 0, not_shown)
 }
 
 /// Appends a value as a JSON string, quotes included: always one line of valid UTF-8, whatever the bytes are.

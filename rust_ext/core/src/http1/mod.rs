@@ -15,7 +15,7 @@ mod request_view;
 mod response;
 mod rules;
 mod scan;
-mod simd;
+pub(crate) mod simd;
 mod target;
 mod trailers;
 pub mod write;

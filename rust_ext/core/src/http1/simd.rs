@@ -3,7 +3,7 @@
 use wide::{i8x16, u8x16};
 
 /// Sixteen bytes of a message.
-pub(super) type Chunk = [u8; 16];
+pub(crate) type Chunk = [u8; 16];
 
 /// The marks of up to sixteen bytes from `at` on, and how many bytes there are. Behind the end nothing is marked.
 #[inline(always)]
@@ -42,7 +42,7 @@ fn padded(bytes: &[u8], there: usize) -> Chunk {
 
 /// The offset of the first byte from `from` on that is of that class, else the length.
 #[inline(always)]
-pub(super) fn find(bytes: &[u8], from: usize, class: impl Fn(&Chunk) -> u32) -> usize {
+pub(crate) fn find(bytes: &[u8], from: usize, class: impl Fn(&Chunk) -> u32) -> usize {
     let mut rest = bytes.get(from..).unwrap_or_default();
     while let Some((chunk, after)) = rest.split_first_chunk::<16>() {
         let found = class(chunk);
@@ -111,6 +111,13 @@ pub(super) fn control(chunk: &Chunk) -> u32 {
     (v.min(all(0x1f)).simd_eq(v) | is(v, 0x7f)).to_bitmask()
 }
 
+/// What text in a log must not show as it is: controls, `"`, `\`, and everything beyond ASCII.
+#[inline(always)]
+pub(crate) fn not_shown(chunk: &Chunk) -> u32 {
+    let v = u8x16::new(*chunk);
+    others(range(v, 0x20, 0x7e)) | (is(v, b'"') | is(v, b'\\')).to_bitmask()
+}
+
 /// Anything but letters, digits and `-`.
 #[inline(always)]
 pub(super) fn not_name(chunk: &Chunk) -> u32 {
@@ -169,6 +176,7 @@ mod tests {
                 marks != 0
             };
             assert_eq!(is(control), !is_value_byte(b) || b == b'\t', "{b:#x}");
+            assert_eq!(is(not_shown), !(b' '..=b'~').contains(&b) || b == b'"' || b == b'\\', "{b:#x}");
             assert_eq!(is(not_name), !(b.is_ascii_alphanumeric() || b == b'-'), "{b:#x}");
             assert_eq!(is(|c| path(c)[0]), !(b.is_ascii_alphanumeric() || b"-./_".contains(&b)), "{b:#x}");
             assert_eq!(is(not_query), !is_query_byte(b), "{b:#x}");

@@ -1,6 +1,6 @@
 //! Formats: JSON, combined or a template, all compiled into the same pieces.
 
-use super::text::{LONGEST, Style};
+use super::text::{LONGEST, Literal, Style};
 
 /// The names a template may use, in the order of the JSON format; `header.NAME` stands for a header of the request.
 pub const NAMES: &[&str] = &[
@@ -42,7 +42,8 @@ const COMBINED: &str =
 /// What the head of a request says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Early {
-    Text(Box<[u8]>),
+    /// More of the text before the next piece.
+    Nothing,
     Time,
     TimeCommon,
     RequestId,
@@ -62,7 +63,8 @@ pub(super) enum Early {
 /// What only its end says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Late {
-    Text(Box<[u8]>),
+    /// More of the text before the next piece, or behind the last one.
+    Nothing,
     Route,
     Service,
     Target,
@@ -78,11 +80,11 @@ pub(super) enum Late {
     Reason,
 }
 
-/// Pieces from the head, and those from the end behind them.
+/// Pieces from the head, and those from the end behind them, each with the text before it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    pub(super) early: Vec<Early>,
-    pub(super) late: Vec<Late>,
+    pub(super) early: Vec<(Literal, Early)>,
+    pub(super) late: Vec<(Literal, Late)>,
 }
 
 /// A format of lines.
@@ -128,18 +130,54 @@ impl Format {
     }
 
     fn compile(style: Style, pieces: Vec<Piece>) -> Self {
-        let mut runs: Vec<Run> = vec![Run::default()];
+        let mut run = Run::default();
+        let mut runs = Vec::new();
+        let mut before = Vec::new();
         for piece in pieces {
-            let last = runs.len() - 1;
             match piece {
-                Piece::Late(late) => runs[last].late.push(late),
-                Piece::Text(text) if !runs[last].late.is_empty() => runs[last].late.push(Late::Text(text)),
-                Piece::Text(text) => runs[last].early.push(Early::Text(text)),
-                Piece::Early(early) if runs[last].late.is_empty() => runs[last].early.push(early),
-                Piece::Early(early) => runs.push(Run { early: vec![early], late: Vec::new() }),
+                Piece::Text(text) => before.extend_from_slice(&text),
+                Piece::Early(early) => {
+                    if !run.late.is_empty() {
+                        runs.push(std::mem::take(&mut run));
+                    }
+                    quote(style, &mut before);
+                    add(&mut run.early, &mut before, early, || Early::Nothing);
+                }
+                Piece::Late(late) => {
+                    if late.is_text() {
+                        quote(style, &mut before);
+                    }
+                    add(&mut run.late, &mut before, late, || Late::Nothing);
+                }
             }
         }
+        before.push(b'\n');
+        add(&mut run.late, &mut before, Late::Nothing, || Late::Nothing);
+        runs.push(run);
         Self { style, runs }
+    }
+}
+
+/// The quote before a text.
+fn quote(style: Style, before: &mut Vec<u8>) {
+    if style == Style::Json {
+        before.push(b'"');
+    }
+}
+
+/// Adds a piece with all the text before it.
+fn add<P>(pieces: &mut Vec<(Literal, P)>, before: &mut Vec<u8>, piece: P, nothing: fn() -> P) {
+    pieces.extend(Literal::of(before).into_iter().map(|literal| (literal, nothing())));
+    before.clear();
+    if let Some((_, last)) = pieces.last_mut() {
+        *last = piece;
+    }
+}
+
+impl Late {
+    /// Whether it is text, which JSON puts between quotes; everything from the head is.
+    fn is_text(&self) -> bool {
+        matches!(self, Self::Route | Self::Service | Self::Target | Self::Error | Self::Reason)
     }
 }
 

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use super::format::{Early, Format, Late};
 use super::redact::{REDACTED, Redact};
-use super::text::{self, Style, address, seconds};
+use super::text::{self, Style, address, number, seconds};
 use super::time::Stamp;
-use crate::http1::write::decimal;
-use crate::http1::{Request, Version};
+use crate::http1::{Request, Version, write};
 
 /// Bytes of one mark.
 const MARK: usize = 4;
@@ -61,7 +60,8 @@ impl Format {
     pub fn begin(&self, block: &mut Vec<u8>, begin: &Begin<'_>, redact: &Redact, stamp: &mut Stamp) {
         block.resize(self.runs.len() * MARK, 0);
         for (i, run) in self.runs.iter().enumerate() {
-            for piece in &run.early {
+            for (before, piece) in &run.early {
+                before.put(block);
                 self.early(block, piece, begin, redact, stamp);
             }
             let end = u32::try_from(block.len()).unwrap_or(u32::MAX);
@@ -76,18 +76,19 @@ impl Format {
             let to = u32::from_ne_bytes(*mark) as usize;
             out.extend_from_slice(block.get(from..to).unwrap_or_default());
             from = to;
-            for piece in &run.late {
+            for (before, piece) in &run.late {
+                before.put(out);
                 self.late(out, piece, end);
             }
         }
-        out.push(b'\n');
     }
 
+    #[inline(always)]
     fn early(&self, out: &mut Vec<u8>, piece: &Early, begin: &Begin<'_>, redact: &Redact, stamp: &mut Stamp) {
         let put = |out: &mut Vec<u8>, value: Option<&[u8]>| text::text(out, self.style, value);
         let of = begin.request;
         match piece {
-            Early::Text(text) => out.extend_from_slice(text),
+            Early::Nothing => {}
             Early::Time => self.quoted(out, |out| stamp.rfc3339(out, begin.unix_ms)),
             Early::TimeCommon => self.quoted(out, |out| stamp.common(out, begin.unix_ms)),
             Early::RequestId => put(out, Some(begin.request_id)),
@@ -115,51 +116,54 @@ impl Format {
                 Some((request, bytes)) => self.quoted(out, |out| request_line(out, request, bytes, redact)),
                 None => put(out, None),
             },
-            Early::Referer => match header(of, b"referer", redact) {
+            Early::Referer => match header(of, b"referer", redact.referer) {
                 Some(url) => put(out, Some(&redact.url(url))),
                 None => put(out, None),
             },
-            Early::UserAgent => put(out, header(of, b"user-agent", redact)),
-            Early::Header(name) => put(out, header(of, name, redact)),
+            Early::UserAgent => put(out, header(of, b"user-agent", redact.user_agent)),
+            Early::Header(name) => put(out, header(of, name, redact.header(name))),
         }
     }
 
+    #[inline(always)]
     fn late(&self, out: &mut Vec<u8>, piece: &Late, end: &End<'_>) {
         let put = |out: &mut Vec<u8>, value: Option<&str>| text::text(out, self.style, value.map(str::as_bytes));
         match piece {
-            Late::Text(text) => out.extend_from_slice(text),
+            Late::Nothing => {}
             Late::Route => put(out, end.route),
             Late::Service => put(out, end.service),
             Late::Target => put(out, end.target),
             Late::Status if end.status == 0 && self.style == Style::Plain => out.push(b'-'),
-            Late::Status => decimal(out, u64::from(end.status)),
-            Late::BytesIn => decimal(out, end.bytes_in),
-            Late::BytesOut => decimal(out, end.bytes_out),
+            Late::Status if end.status >= 100 => write::status(out, end.status),
+            Late::Status => number(out, u64::from(end.status)),
+            Late::BytesIn => number(out, end.bytes_in),
+            Late::BytesOut => number(out, end.bytes_out),
             // Combined has `-` for nothing.
             Late::BodyBytesOut if end.body_bytes_out == 0 && self.style == Style::Plain => out.push(b'-'),
-            Late::BodyBytesOut => decimal(out, end.body_bytes_out),
+            Late::BodyBytesOut => number(out, end.body_bytes_out),
             Late::Duration => seconds(out, end.total_us),
             Late::DurationUpstream => match end.upstream_us {
                 Some(us) => seconds(out, us),
-                None => put(out, None),
+                // A number has no quote before it.
+                None => out.extend_from_slice(if self.style == Style::Json { b"null" } else { b"-" }),
             },
             Late::DurationOwn => seconds(out, end.total_us.saturating_sub(end.upstream_us.unwrap_or(0))),
-            Late::Retries => decimal(out, u64::from(end.retries)),
+            Late::Retries => number(out, u64::from(end.retries)),
             Late::Error => put(out, end.error),
             Late::Reason => put(out, end.reason),
         }
     }
 
-    /// Text that needs no escaping, in quotes where the style has them.
+    /// Text that needs no escaping; in JSON the quote before it stands there already.
     fn quoted(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        let quote: &[u8] = if self.style == Style::Json { b"\"" } else { b"" };
-        out.extend_from_slice(quote);
         write(out);
-        out.extend_from_slice(quote);
+        if self.style == Style::Json {
+            out.push(b'"');
+        }
     }
 }
 
-fn protocol(request: &Request) -> &'static [u8] {
+fn protocol(request: &Request) -> &'static [u8; 8] {
     match request.version() {
         Version::Http10 => b"HTTP/1.0",
         Version::Http11 => b"HTTP/1.1",
@@ -180,8 +184,8 @@ fn request_line(out: &mut Vec<u8>, request: &Request, bytes: &[u8], redact: &Red
 }
 
 /// The first value of a header.
-fn header<'a>(of: Option<(&Request, &'a [u8])>, name: &[u8], redact: &Redact) -> Option<&'a [u8]> {
+fn header<'a>(of: Option<(&Request, &'a [u8])>, name: &[u8], redacted: bool) -> Option<&'a [u8]> {
     let (request, bytes) = of?;
     let value = request.get(bytes, name).next()?;
-    Some(if redact.header(name) { REDACTED } else { value })
+    Some(if redacted { REDACTED } else { value })
 }

@@ -13,6 +13,9 @@ const LONGEST_NAME: usize = 64;
 pub struct Redact {
     query: Vec<Box<[u8]>>,
     headers: Vec<Box<[u8]>>,
+    /// Two headers that most lines show are asked for once.
+    pub(super) referer: bool,
+    pub(super) user_agent: bool,
 }
 
 impl Redact {
@@ -20,7 +23,8 @@ impl Redact {
     #[must_use]
     pub fn new(query: &[String], headers: &[String]) -> Self {
         let list = |names: &[String]| names.iter().map(|n| n.to_ascii_lowercase().into_bytes().into()).collect();
-        Self { query: list(query), headers: list(headers) }
+        let redact = Self { query: list(query), headers: list(headers), ..Self::default() };
+        Self { referer: redact.header(b"referer"), user_agent: redact.header(b"user-agent"), ..redact }
     }
 
     /// Whether a header's value (its name in lower case) is left out.

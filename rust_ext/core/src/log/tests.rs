@@ -74,6 +74,44 @@ fn a_json_line() {
 }
 
 #[test]
+fn numbers_and_times_of_every_size() {
+    let format = Format::template("{bytes_in} {duration} {status}").unwrap();
+    for n in (0..20).flat_map(|exponent| [10_u64.pow(exponent) - 1, 10_u64.pow(exponent)]).chain([u64::MAX]) {
+        let end = End { bytes_in: n, total_us: n, status: 200, ..End::default() };
+        let line = text(&format, None, &end);
+        assert_eq!(line, format!("{n} {}.{:06} 200", n / 1_000_000, n % 1_000_000));
+    }
+}
+
+#[test]
+fn values_and_texts_of_every_length() {
+    for len in 0..100 {
+        let literal = "l".repeat(len);
+        let format =
+            Format::template(&format!("{literal}{{path}}{literal}{{host}}{literal}{{route}}{literal}")).unwrap();
+        for place in 0..=len {
+            // One byte that needs care, at each place, and none at all.
+            let mut path: Vec<u8> = (0..len).map(|i| b'a' + u8::try_from(i % 26).unwrap()).collect();
+            if let Some(byte) = path.get_mut(place) {
+                *byte = b'\\';
+            }
+            let route = String::from_utf8(path).unwrap();
+            let shown = route.replace('\\', "\\\\");
+            let end = End { route: Some(&route), ..END };
+            let head = format!("GET /{literal} HTTP/1.1\r\nHost: h{literal}\r\n\r\n");
+            let shown_route = if shown.is_empty() { "-" } else { &shown };
+            let host = if len < 63 { format!("h{literal}") } else { "h".to_owned() };
+            let head = if len < 63 { head } else { head.replace(&format!("Host: h{literal}"), "Host: h") };
+            let line = text(&format, Some(head.as_bytes()), &end);
+            assert_eq!(line, format!("{literal}/{literal}{literal}{host}{literal}{shown_route}{literal}"));
+            let json: serde_json::Value =
+                serde_json::from_slice(&line_of(&Format::json(), Some(head.as_bytes()), &end)).unwrap();
+            assert_eq!((&json["route"], &json["host"]), (&route.into(), &host.into()));
+        }
+    }
+}
+
+#[test]
 fn a_refused_message_has_a_line_too() {
     let end = End { status: 400, error: Some("refused"), reason: Some("host_missing"), ..End::default() };
     let line: serde_json::Value = serde_json::from_slice(&line_of(&Format::json(), None, &end)).unwrap();
