@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import trustme
 from harness import Gateway
 from harness.client import wait_for
 from harness.redis import DEADLINE, RedisServer
+from harness.scrape import ask, internal, samples, value
 from harness.websocket import WebSocket, endpoint, hub, publishing
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -29,9 +31,9 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-def through(server: RedisServer, **changes: Any) -> dict[str, Any]:
+def through(server: RedisServer, private: bool = False, **changes: Any) -> dict[str, Any]:
     """A snapshot with the server as the broker."""
-    return hub(ROOM, QUIET, realtime={"redis": server.settings(**changes)})
+    return hub(ROOM, QUIET, realtime={"redis": server.settings(**changes)}, private_descriptors=private)
 
 
 def subscribed(server: RedisServer, channel: str, connections: int) -> None:
@@ -40,7 +42,8 @@ def subscribed(server: RedisServer, channel: str, connections: int) -> None:
 
 
 def test_two_gateways_are_one_hub(redis: RedisServer) -> None:
-    with Gateway(through(redis)) as one, Gateway(through(redis)) as two, ExitStack() as stack:
+    # One with a descriptor table a worker: the wake-ups of the broker's thread reach all the same.
+    with Gateway(through(redis, private=True)) as one, Gateway(through(redis)) as two, ExitStack() as stack:
         here, there = (stack.enter_context(WebSocket(gateway.address, "/r/blue")) for gateway in (one, two))
         silent = stack.enter_context(WebSocket(one.address, "/q/blue"))
         subscribed(redis, "app:room:blue", 2)
@@ -123,3 +126,25 @@ def test_tls_with_a_ca_of_ones_own(tmp_path: Path) -> None:
             member.text('"here"')
             assert member.message() == b'"here"'
             assert server.channels() == set()
+
+
+def test_health_and_metrics_say_how_redis_is(redis: RedisServer) -> None:
+    snap = through(redis) | {"internal": [internal("admin"), internal("metrics")]}
+    with Gateway(snap) as gateway:
+
+        def is_up(up: int) -> bool:
+            return bool(value(samples(gateway), "fastgate_realtime_broker_up") == up)
+
+        wait_for(lambda: is_up(1), "Redis is connected", DEADLINE)
+        assert ask(gateway, "admin", b"/readyz") == (200, b"ok\n")
+        redis.kill()
+        wait_for(lambda: is_up(0), "the end of Redis is seen", DEADLINE)
+        status, text = ask(gateway, "admin", b"/readyz")
+        assert (status, text.split(b":")[0]) == (200, b"degraded")
+        health = json.loads(ask(gateway, "admin", b"/healthz")[1])
+        assert (health["status"], health["checks"]["store"]["connected"]) == ("degraded", False)
+        assert any(reason.startswith("store: Redis at ") for reason in health["reasons"]), health["reasons"]
+        redis.start()
+        wait_for(lambda: is_up(1), "Redis is connected again", DEADLINE)
+        assert value(samples(gateway), "fastgate_realtime_broker_reconnects_total") == 1
+        assert json.loads(ask(gateway, "admin", b"/healthz")[1])["checks"]["store"]["status"] == "ok"
