@@ -1,6 +1,7 @@
 //! How many workers, how many connections, and whether one descriptor table can hold them.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use fastgate_core::snapshot::Snapshot;
@@ -54,9 +55,36 @@ fn raise_limit() -> u32 {
     limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
 }
 
+/// A descriptor of somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    fd: i32,
+    /// Device and inode of what it stood for when it was listed.
+    file: (u64, u64),
+}
+
+impl Foreign {
+    /// What a number stands for in the table of a thread: `self` (the process's first) or `thread-self`.
+    fn look(table: &str, fd: i32) -> Option<Self> {
+        let file = std::fs::metadata(format!("/proc/{table}/fd/{fd}")).ok()?;
+        Some(Self { fd, file: (file.dev(), file.ino()) })
+    }
+
+    /// An open descriptor of another worker's.
+    pub(crate) fn of(fd: i32) -> Option<Self> {
+        Self::look("self", fd)
+    }
+
+    /// Its number, if it still stands for the same in this thread's table. Another thread of the process may have closed
+    /// it since, and the number may be one of our own by now.
+    pub(crate) fn still(self) -> Option<i32> {
+        (Self::look("thread-self", self.fd) == Some(self)).then_some(self.fd)
+    }
+}
+
 /// Descriptors that a private table should not keep open: a peer or a port would hang for as long as it does.
 /// Standard streams and event descriptors (wake-ups, epoll) stay.
-pub(crate) fn inherited() -> io::Result<Vec<i32>> {
+pub(crate) fn inherited() -> io::Result<Vec<Foreign>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
@@ -66,7 +94,7 @@ pub(crate) fn inherited() -> io::Result<Vec<i32>> {
         let kind = std::fs::read_link(Path::new("/proc/self/fd").join(fd.to_string()));
         *fd > 2 && kind.is_ok_and(|kind| !kind.to_string_lossy().starts_with("anon_inode:"))
     });
-    Ok(numbers)
+    Ok(numbers.into_iter().filter_map(Foreign::of).collect())
 }
 
 #[cfg(test)]
@@ -78,6 +106,18 @@ mod tests {
         snapshot.limits.max_connections = max_connections;
         snapshot.workers = workers;
         snapshot
+    }
+
+    #[test]
+    fn a_number_that_another_file_has_by_now_is_left_alone() {
+        use std::os::fd::AsRawFd;
+
+        let (one, other) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+        let listed = Foreign::look("thread-self", one.0.as_raw_fd()).unwrap();
+        assert_eq!(listed.still(), Some(one.0.as_raw_fd()));
+        let stranger = Foreign::look("thread-self", other.0.as_raw_fd()).unwrap();
+        assert_eq!(Foreign { fd: listed.fd, ..stranger }.still(), None);
+        assert_eq!(Foreign { fd: i32::MAX, ..listed }.still(), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use fastgate_core::snapshot::{Invalid, Snapshot};
 
 use crate::background::Background;
 use crate::clock::Clock;
+use crate::descriptors::Foreign;
 use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::health::Status;
@@ -179,7 +180,7 @@ impl Engine {
         &self,
         receivers: Vec<(OwnedFd, Vec<(Bind, OwnedFd)>)>,
         plan: &descriptors::Plan,
-        inherited: &[i32],
+        inherited: &[Foreign],
         built: &Arc<Barrier>,
     ) -> Result<(), StartError> {
         let (started, answers) = channel();
@@ -192,8 +193,13 @@ impl Engine {
             })
             .collect();
         for (index, (adopt, handed)) in receivers.into_iter().enumerate() {
-            let others =
-                || numbers.iter().filter(|(of, _)| *of != index).map(|(_, fd)| *fd).chain(inherited.iter().copied());
+            let others = || {
+                numbers
+                    .iter()
+                    .filter(|(of, _)| *of != index)
+                    .filter_map(|(_, fd)| Foreign::of(*fd))
+                    .chain(inherited.iter().copied())
+            };
             let start = Start {
                 index,
                 shared: self.shared.clone(),

@@ -14,6 +14,7 @@ use crate::accept::{self, Listener};
 use crate::adopt;
 use crate::clock::{self, Clock, Meter};
 use crate::deadlines::SWEEP_MS;
+use crate::descriptors::Foreign;
 use crate::dial::Dialer;
 use crate::host::Level;
 use crate::hub;
@@ -33,7 +34,7 @@ pub(crate) struct Start {
     /// Every runtime exists once all have met here; only then may a table be unshared.
     pub(crate) built: Arc<Barrier>,
     /// A table of its own, without these descriptors of others.
-    pub(crate) private: Option<Vec<i32>>,
+    pub(crate) private: Option<Vec<Foreign>>,
     pub(crate) descriptor_limit: u32,
     pub(crate) adopt: OwnedFd,
     /// Its own copies of the listening sockets that were handed over.
@@ -53,7 +54,8 @@ pub(crate) fn run(start: Start) {
     });
     start.built.wait();
     let unshared = match &start.private {
-        Some(others) => sys::private_descriptors().map(|()| others.iter().copied().for_each(sys::close_inherited)),
+        Some(others) => sys::private_descriptors()
+            .map(|()| others.iter().filter_map(|other| other.still()).for_each(sys::close_inherited)),
         None => Ok(()),
     };
     let runtime = match unshared.and(runtime) {
