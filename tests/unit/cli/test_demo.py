@@ -14,13 +14,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.client import Client
+from harness.product import COMMAND, Product
 
 from fastgate import config
 from fastgate._demo import websocket
@@ -30,35 +31,17 @@ from fastgate.cli.demo import demo_config
 
 DEADLINE = 30.0
 LAST = "/events"
+Start = Callable[..., "Demo"]
 
 
-class Demo:
+class Demo(Product):
     """A demo in a process of its own, up to the last line of its page."""
 
     def __init__(self, bind: str = "127.0.0.1:0") -> None:
-        words = [sys.executable, "-m", "fastgate", "demo", "--bind", bind]
-        # A control socket of its own: other tests run gateways too.
-        self.folder = tempfile.TemporaryDirectory(prefix="demo-")
-        self.environment = os.environ | {"FASTGATE_CONTROL": f"{self.folder.name}/control.sock"}
-        self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment
-        )
-        self.page: list[str] = []
-        self.rest: list[str] = []
-        shown = threading.Event()
-
-        def read() -> None:
-            assert self.process.stdout is not None
-            for line in self.process.stdout:
-                (self.rest if shown.is_set() else self.page).append(line.rstrip("\n"))
-                if LAST in line and "curl" in line:
-                    shown.set()
-            shown.set()
-
-        self.thread = threading.Thread(target=read, daemon=True)
-        self.thread.start()
-        assert shown.wait(DEADLINE)
-        assert LAST in self.page[-1], self.page
+        self.temporary = tempfile.TemporaryDirectory(prefix="demo-")
+        super().__init__("demo", "--bind", bind, folder=Path(self.temporary.name), command=COMMAND)
+        last = self.wait_for(rf"curl .*{LAST}").string
+        self.page = self.out[: self.out.index(last) + 1]
 
     @property
     def base(self) -> str:
@@ -78,22 +61,31 @@ class Demo:
         """What stands on the page, as a shell would read it."""
         return [shlex.split(line, comments=True) for line in self.page if line.strip().startswith("curl ")]
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=DEADLINE)
-        self.thread.join(DEADLINE)
-        self.folder.cleanup()
-        return self.process.returncode, said
+    def close(self) -> None:
+        super().close()
+        self.temporary.cleanup()
+
+
+@pytest.fixture
+def start_demo() -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def start(*words: str) -> Demo:
+            demo = Demo(*words)
+            stack.callback(demo.close)
+            return demo
+
+        yield start
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     running = Demo()
     yield running
-    code, said = running.end()
-    assert code == 0, said
-    assert "Traceback" not in said
+    assert running.end() == 0, running.said
+    assert not any("Traceback" in line for line in running.said)
     assert not running.file.exists(), "the config's folder was left behind"
+    running.close()
 
 
 def run(words: list[str]) -> tuple[int, str]:
@@ -135,14 +127,7 @@ def test_the_commands_of_fastgate_work_too(number: int, demo: Demo) -> None:
     (words,) = (
         shlex.split(line, comments=True)[1:] for line in lines if line.split()[1] == LOOKS[number][0].split()[0]
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "fastgate", *words],
-        env=demo.environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = demo.tell(*words)
     assert done.returncode == 0, done.stderr
     assert {"routes": "too-slow", "explain": "members", "status": "ready"}[words[0]] in done.stdout
 
@@ -208,40 +193,36 @@ def test_its_config_is_what_it_runs(demo: Demo) -> None:
     assert all(f"{kind}:" in text for kind in kinds)
 
 
-def test_its_config_can_be_changed_while_it_runs() -> None:
-    running = Demo()
+def test_its_config_can_be_changed_while_it_runs(start_demo: Start) -> None:
+    running = start_demo()
     text = running.file.read_text(encoding="utf-8")
     running.file.write_text(text.replace('"pong\\n"', '"changed\\n"'), encoding="utf-8")
-    running.process.send_signal(signal.SIGHUP)
-    assert running.process.stderr is not None
-    for line in running.process.stderr:
-        if "reloaded" in line:
-            break
+    running.signal(signal.SIGHUP)
+    running.wait_for("reloaded")
     with Client(running.address, timeout=DEADLINE) as client:
         assert client.exchange(b"GET /ping HTTP/1.1\r\nHost: demo\r\n\r\n").body == b"changed\n"
-    assert running.end()[0] == 0
+    assert running.end() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_with_an_open_tunnel_and_a_slow_request(number: signal.Signals) -> None:
-    running = Demo()
+def test_it_ends_with_an_open_tunnel_and_a_slow_request(number: signal.Signals, start_demo: Start) -> None:
+    running = start_demo()
     with Client(running.address, timeout=DEADLINE) as tunnel, Client(running.address, timeout=DEADLINE) as slow:
         handshake(tunnel)
         slow.send(b"GET /slow HTTP/1.1\r\nHost: demo\r\n\r\n")
-        code, said = running.end(number)
-        assert code == 0, said
-        assert "Traceback" not in said
+        assert running.end(number) == 0, running.said
+        assert not any("Traceback" in line for line in running.said)
     assert not running.file.exists()
 
 
-def test_it_listens_on_a_unix_socket_too(tmp_path: Path) -> None:
+def test_it_listens_on_a_unix_socket_too(tmp_path: Path, start_demo: Start) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    running = Demo(f"unix:{tmp_path}/demo.sock")
+    running = start_demo(f"unix:{tmp_path}/demo.sock")
     words = running.commands()[1]
     assert words == ["curl", "-i", "--unix-socket", f"{tmp_path}/demo.sock", "http://localhost/ping"]
     assert run(words)[0] == 200
-    assert running.end()[0] == 0
+    assert running.end() == 0
 
 
 @pytest.mark.parametrize(
