@@ -70,8 +70,7 @@ impl Foreign {
         Some(Self { fd, file: (file.dev(), file.ino()) })
     }
 
-    /// An open descriptor of another worker's.
-    pub(crate) fn of(fd: i32) -> Option<Self> {
+    fn of(fd: i32) -> Option<Self> {
         Self::look("self", fd)
     }
 
@@ -95,6 +94,12 @@ pub(crate) fn inherited() -> io::Result<Vec<Foreign>> {
         *fd > 2 && kind.is_ok_and(|kind| !kind.to_string_lossy().starts_with("anon_inode:"))
     });
     Ok(numbers.into_iter().filter_map(Foreign::of).collect())
+}
+
+/// What a worker must not keep: what was inherited, and the descriptors of the others, given with their worker's index.
+pub(crate) fn others(numbers: &[(usize, i32)], index: usize, inherited: &[Foreign]) -> Vec<Foreign> {
+    let others = numbers.iter().filter(|(of, _)| *of != index).filter_map(|(_, fd)| Foreign::of(*fd));
+    others.chain(inherited.iter().copied()).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use fastgate_core::snapshot::{Invalid, Snapshot};
 
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::descriptors::Foreign;
 use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::health::Status;
@@ -180,7 +179,7 @@ impl Engine {
         &self,
         receivers: Vec<(OwnedFd, Vec<(Bind, OwnedFd)>)>,
         plan: &descriptors::Plan,
-        inherited: &[Foreign],
+        inherited: &[descriptors::Foreign],
         built: &Arc<Barrier>,
     ) -> Result<(), StartError> {
         let (started, answers) = channel();
@@ -193,18 +192,11 @@ impl Engine {
             })
             .collect();
         for (index, (adopt, handed)) in receivers.into_iter().enumerate() {
-            let others = || {
-                numbers
-                    .iter()
-                    .filter(|(of, _)| *of != index)
-                    .filter_map(|(_, fd)| Foreign::of(*fd))
-                    .chain(inherited.iter().copied())
-            };
             let start = Start {
                 index,
                 shared: self.shared.clone(),
                 built: built.clone(),
-                private: plan.private.then(|| others().collect()),
+                private: plan.private.then(|| descriptors::others(&numbers, index, inherited)),
                 descriptor_limit: plan.worker_descriptors,
                 adopt,
                 handed,
