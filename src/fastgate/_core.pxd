@@ -1,7 +1,7 @@
 # Layouts of the hot Python classes; the code is in _core.pyx, the types in _core.pyi.
 cimport cython
 
-from fastgate._engine_api cimport Job, Queue
+from fastgate._engine_api cimport Job, Queue, Running
 
 
 cdef class Headers:
@@ -44,3 +44,13 @@ cdef class Executor:
     cdef dict _hooks
     cdef void _decide(self, Job *job, str route, tuple hooks) noexcept
     cdef int _write_log(self) except -1
+
+
+@cython.final
+cdef class Channels:
+    cdef object __weakref__
+    cdef object _engine
+    cdef str _problem
+    cdef const Running *_address
+    cdef _forked(self)
+    cdef const Running *_live(self) except NULL

@@ -14,12 +14,12 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.unicode cimport PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from fastgate._engine_api cimport (
-    ABI, ADD, HOST, METHOD, PATH, QUERY, RAW_PATH, REMOVE, REQUEST_ID, ROUTE, SET,
-    Buffer, EngineApi, Job, Pair, Queue, Text,
+    ABI, ADD, BAD_CHANNEL, BUSY, HOST, MAY_WAIT, METHOD, PATH, QUERY, RAW_PATH, REMOVE, REQUEST_ID, ROUTE, SET, TOO_LARGE,
+    Buffer, EngineApi, Job, Pair, Queue, Running, Text,
 )
 
 from fastgate import _engine
@@ -47,6 +47,7 @@ cdef object ENGINE_LOG = logging.getLogger("fastgate.engine")
 
 
 include "_text.pxi"
+include "_channels.pxi"
 
 
 cdef class Headers:

@@ -1,9 +1,9 @@
 # The engine's table of C functions as Cython sees it: the one declaration beside rust_ext/py/src/capi.rs, which says what
 # each function does, who owns what and what is borrowed. `ABI` goes up with every change, on both sides.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 cdef enum:
-    ABI = 1
+    ABI = 2
 
 cdef enum Part:
     METHOD = 0
@@ -19,7 +19,16 @@ cdef enum Kind:
     ADD = 1
     REMOVE = 2
 
+cdef enum Refusal:
+    BAD_CHANNEL = -1
+    TOO_LARGE = -2
+    BUSY = -3
+    MAY_WAIT = -4
+
 # Never looked into from here.
+ctypedef struct Running:
+    char unused
+
 ctypedef struct Job:
     char unused
 
@@ -57,3 +66,6 @@ ctypedef struct EngineApi:
     void (*answer)(Job *job, uint32_t status, Text body) noexcept nogil
     void (*answer_field)(Job *job, Text name, Text value) noexcept nogil
     void (*fail)(Job *job) noexcept nogil
+    # Publishing; with `may_wait`, and for many, without the GIL.
+    int64_t (*publish)(const Running *engine, Text channel, Text content, uint32_t may_wait) noexcept nogil
+    size_t (*publish_many)(const Running *engine, const Pair *publications, size_t count, int64_t *results) noexcept nogil

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ConfigError", "FastgateError", "Finding", "StartError", "UsageError"]
+__all__ = [
+    "ConfigError",
+    "FastgateError",
+    "Finding",
+    "InvalidPublicationError",
+    "PublishBusyError",
+    "PublishError",
+    "StartError",
+    "UsageError",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +60,22 @@ class StartError(FastgateError):
 
 class UsageError(FastgateError):
     """The command line is used in a way that cannot be meant: one clear sentence."""
+
+
+class PublishError(FastgateError):
+    """A publication was refused: nobody got it.
+
+    `published` says how many before it in the same `publish_many` went out.
+    """
+
+    def __init__(self, message: str, published: int = 0) -> None:
+        super().__init__(message)
+        self.published = published
+
+
+class InvalidPublicationError(PublishError, ValueError):
+    """No name of a channel (1 to 255 bytes without control characters), or a content of more than 1 MiB."""
+
+
+class PublishBusyError(PublishError):
+    """Too many publications wait for delivery: try again later."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from fastgate.config import Loaded, Snapshot, compile, from_mapping, load  # noqa: A004
 from fastgate.config.findings import dotted
 from fastgate.errors import ConfigError, FastgateError, Finding
-from fastgate.runtime import Recipe, Runtime, validate
+from fastgate.runtime import Channels, Recipe, Runtime, validate
 from fastgate.runtime.running import Hook
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Gateway:
 
     Args:
         allow_literal_secrets: Secrets written in the config itself become a warning.
+
+    Attributes:
+        channels: Publishes to subscribers while the gateway runs: `gateway.channels.publish("room:1", b"hello")`.
     """
 
     def __init__(self, *, allow_literal_secrets: bool = False) -> None:
@@ -44,6 +47,7 @@ class Gateway:
         self._calls: dict[str, tuple[str, int]] = {}
         self._literal = allow_literal_secrets
         self._hooks: list[tuple[Hook, frozenset[str] | None]] = []
+        self.channels = Channels()
         self._runtime: Runtime | None = None
         self._lock = threading.RLock()
 
@@ -200,7 +204,7 @@ class Gateway:
         with self._lock:
             if self._runtime is not None:
                 raise FastgateError("the gateway runs already")
-            self._runtime = Runtime(self._recipe(), hooks=self._chains)
+            self._runtime = Runtime(self._recipe(), hooks=self._chains, channels=self.channels)
             return self._runtime
 
     def _recipe(self) -> Recipe:

@@ -65,7 +65,7 @@ def serve(gateway: Gateway | Mapping[str, Any] | str | os.PathLike[str]) -> Iter
         loaded = config.from_mapping(gateway) if isinstance(gateway, Mapping) else config.load(gateway)
         return on_free_ports(config.compile(loaded, secrets=True)), {}
 
-    runtime = Runtime(load)
+    runtime = Runtime(load, channels=gateway.channels if isinstance(gateway, Gateway) else None)
     runtime.start()
     try:
         yield Served(runtime)

@@ -12,6 +12,7 @@ pub mod filter;
 pub mod http1;
 pub mod json;
 pub mod log;
+pub mod publish;
 pub mod resp;
 pub mod route;
 pub mod snapshot;

@@ -19,8 +19,8 @@ pub use files::{Coding, Reads, Static};
 pub use internal::{Internal, InternalServes};
 pub use logs::{AccessLog, Level, LineFormat, LogFormat, LogTarget, Logs};
 pub use realtime::{
-    ClientPublish, Endpoint, Origins, PublicationFormat, PublishKey, Queue, Realtime, Redis, SecretString, Source,
-    WhenFull,
+    ClientPublish, Endpoint, Origins, PublicationFormat, PublishCall, PublishKey, Queue, Realtime, Redis, SecretString,
+    Source, WhenFull,
 };
 
 /// The version of this contract; a snapshot of another version is refused.
@@ -166,6 +166,7 @@ impl Serves {
         match action {
             Action::Service(_) | Action::Respond(_) | Action::Redirect(_) | Action::Static(_) => self.http,
             Action::Realtime(_) => self.realtime,
+            Action::Publish(_) => self.publish,
         }
     }
 }
@@ -336,6 +337,8 @@ pub enum Action {
     Static(Static),
     /// Let a subscriber into the hub.
     Realtime(Endpoint),
+    /// Take publications (`realtime.keys` says from whom).
+    Publish(PublishCall),
 }
 
 /// A fixed answer. Without a body, 4xx and 5xx get a problem document.

@@ -52,7 +52,9 @@ pub(crate) async fn direct(
             let content = Content::Bytes { content_type: None, body: &[] };
             Ok(answer::give(conn, to, What { status: *status, detail: "", fields: &fields, content }).await)
         }
-        Action::Proxy(_) | Action::Files(_) | Action::Realtime(_) => Err(FaultKind::NoRoute.into()),
+        Action::Proxy(_) | Action::Files(_) | Action::Realtime(_) | Action::Publish(_) => {
+            Err(FaultKind::NoRoute.into())
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::handed::{self, Handed, Known};
 use crate::health::Status;
 use crate::host::{Host, Level};
 use crate::hub::redis::Settings;
-use crate::hub::{Delivered, Hub, Post, PublishError};
+use crate::hub::{Hub, Post};
 use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
 use crate::live::Live;
@@ -154,6 +154,7 @@ impl Engine {
             series: Series::default(),
             status: Status::new(),
             hub: Hub::default(),
+            api: crate::publish::Api::default(),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
         let built = Arc::new(Barrier::new(plan.workers + 2));
@@ -351,9 +352,14 @@ impl Engine {
     }
 
     /// One answer of every worker, or fewer when they have ended.
-    fn answers<T>(&self, answers: &Receiver<T>) -> Vec<T> {
-        let mut got = Vec::with_capacity(self.shared.workers.len());
-        while got.len() < self.shared.workers.len() {
+    pub(crate) fn answers<T>(&self, answers: &Receiver<T>) -> Vec<T> {
+        self.some_answers(answers, self.shared.workers.len())
+    }
+
+    /// So many answers, or fewer when the workers have ended.
+    pub(crate) fn some_answers<T>(&self, answers: &Receiver<T>, wanted: usize) -> Vec<T> {
+        let mut got = Vec::with_capacity(wanted);
+        while got.len() < wanted {
             match answers.recv_timeout(Duration::from_millis(100)) {
                 Ok(answer) => got.push(answer),
                 Err(RecvTimeoutError::Timeout) if *lock(&self.ended.0) > 0 => {}
@@ -391,18 +397,10 @@ impl Engine {
         self.tell(|| Message::Stop);
     }
 
-    fn tell(&self, message: impl Fn() -> Message) {
+    pub(crate) fn tell(&self, message: impl Fn() -> Message) {
         for worker in &self.shared.workers {
             worker.inbox.send([message()]);
         }
-    }
-
-    /// Publishes to the subscribers of a channel, in this process and wherever the broker reaches.
-    ///
-    /// # Errors
-    /// [`PublishError`]; nobody got it then.
-    pub fn publish(&self, channel: &str, payload: &Arc<[u8]>) -> Result<Delivered, PublishError> {
-        self.shared.publish(channel, payload)
     }
 
     /// Waits until every worker has ended; `false` when `timeout` passed first.
@@ -460,16 +458,6 @@ impl Drop for Ended {
 }
 
 impl Shared {
-    /// Publishes to the subscribers of a channel, through the broker where the channel's endpoints say so.
-    ///
-    /// # Errors
-    /// [`PublishError`]; nobody got it then.
-    pub(crate) fn publish(&self, channel: &str, payload: &Arc<[u8]>) -> Result<Delivered, PublishError> {
-        // Without a broker nobody needs to know.
-        let brokered = self.hub.broker().is_some() && self.live().brokered(channel);
-        self.hub.publish(&self.workers, channel, payload, None, brokered)
-    }
-
     /// The current snapshot.
     pub(crate) fn live(&self) -> Arc<Live> {
         lock(&self.live).clone()

@@ -37,10 +37,12 @@ mod metrics;
 #[cfg(feature = "planted")]
 mod planted;
 mod pool;
+mod publish;
 mod rt;
 mod seen;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod subscribers;
 mod sync;
 mod sys;
 mod target;
@@ -52,6 +54,7 @@ pub use engine::{Engine, StartError};
 pub use fastgate_core::snapshot::{Invalid, Snapshot};
 pub use handed::Handed;
 pub use hub::{Delivered, PublishError};
+pub use subscribers::Disconnect;
 
 /// Signals of the bare engine's process.
 pub mod signals {

@@ -30,6 +30,7 @@ use crate::hub;
 use crate::live::{Action, Listener, Live, Proxy, Route};
 use crate::metrics::Tally;
 use crate::pool::{Pool, Upstream};
+use crate::publish;
 use crate::worker::{Worker, WorkerLive};
 
 /// Serves one request of a connection and says what follows.
@@ -94,6 +95,9 @@ fn proceed(
             }
             Action::Realtime(endpoint) => {
                 return Ok(Box::pin(hub::serve(conn, head, about, route, endpoint, &captures)).await);
+            }
+            Action::Publish(call) => {
+                return Box::pin(publish::serve(conn, head, about, &live.live, route, *call)).await;
             }
             Action::Files(files) => {
                 return Box::pin(files::serve(conn, head, about, route, files, &captures)).await;

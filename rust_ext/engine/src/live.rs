@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use fastgate_core::filter::CompiledEdits;
 use fastgate_core::http1::RequestRules;
+use fastgate_core::publish::Keys;
 use fastgate_core::route::{Redirector, Rewriter, RouteTable};
 use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
 
@@ -26,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) services: Vec<Service>,
     /// Where subscribers connect.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// Who may publish over HTTP.
+    pub(crate) keys: Keys,
     /// One line a request, if that is wanted.
     pub(crate) access: Option<Arc<Access>>,
     pub(crate) level: snapshot::Level,
@@ -105,6 +108,8 @@ pub(crate) enum Action {
     Files(Arc<Files>),
     /// Lets subscribers into the hub.
     Realtime(Arc<Endpoint>),
+    /// Takes publications over HTTP.
+    Publish(snapshot::PublishCall),
 }
 
 /// How a route proxies.
@@ -177,6 +182,10 @@ impl Live {
             }
         };
         check_internal(snapshot, &mut invalid);
+        let keys = Keys::new(&snapshot.realtime.keys).unwrap_or_else(|found| {
+            invalid.extend(found);
+            Keys::default()
+        });
         let services = compile_services(snapshot, registry, &mut invalid);
         let access = Access::compile(&snapshot.logs, &mut invalid);
         let sample = access.as_ref().map_or(Sample::Never, |access| access.sample());
@@ -204,6 +213,7 @@ impl Live {
                 endpoints: routes.iter().filter_map(Route::endpoint).cloned().collect(),
                 routes,
                 services,
+                keys,
                 access,
                 level: snapshot.logs.level,
                 line_format: snapshot.logs.format,
@@ -368,6 +378,7 @@ fn compile_steps(
         snapshot::Action::Realtime(endpoint) => {
             Endpoint::compile(endpoint, route, snapshot, invalid).map(Action::Realtime)
         }
+        snapshot::Action::Publish(call) => Some(Action::Publish(*call)),
         snapshot::Action::Redirect(redirect) => match Redirector::compile(redirect, &route.matches) {
             Ok(to) => Some(Action::Redirect { status: redirect.status, to }),
             Err(message) => {

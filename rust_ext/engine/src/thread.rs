@@ -163,6 +163,7 @@ async fn messages(worker: Rc<Worker>, end: Rc<End>) {
                         spawn_vital(&worker, "drain", drain(worker.clone(), end.clone()));
                     }
                 }
+                Message::Hub(command) => hub::command(&worker, command),
                 Message::Ping(answer) => {
                     let _ = answer.send(());
                 }

@@ -20,13 +20,14 @@ use crate::dial::Dialer;
 use crate::files::Budget;
 use crate::health::Status;
 use crate::host::{Decision, HookFailed, HookWork, Host};
-use crate::hub::{Hub, Post, Shard};
+use crate::hub::{self, Hub, Post, Shard};
 use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::access::Lines;
 use crate::log::{Limits, Log, Writer};
 use crate::metrics::{Metrics, Places, RouteSlot, Times};
 use crate::pool::{Pool, Pools};
+use crate::publish::Api;
 use crate::rt::Inbox;
 use crate::target::Registry;
 
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) status: Status,
     /// Who is subscribed to what.
     pub(crate) hub: Hub,
+    /// What the HTTP publish API counts and bounds.
+    pub(crate) api: Api,
 }
 
 /// Who has histograms of its own, decided for all workers together.
@@ -101,6 +104,8 @@ pub(crate) enum Message {
     Commit(Arc<Live>, Vec<Bind>, Sender<()>),
     /// Close what was prepared.
     Abort,
+    /// Something about its subscribers.
+    Hub(hub::Command),
     /// Say that you are alive.
     Ping(Sender<()>),
     /// Finish what is under way, accept nothing new.

@@ -8,6 +8,7 @@ mod chunked;
 mod header_filter;
 mod knobs;
 mod path_model;
+mod publish;
 mod reference;
 mod request_head;
 mod response_head;
@@ -21,6 +22,7 @@ mod yaml;
 
 pub use chunked::chunked;
 pub use header_filter::header_filter;
+pub use publish::publish;
 pub use request_head::request_head;
 pub use response_head::response_head;
 pub use route_patterns::route_patterns;
@@ -41,4 +43,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("header_filter", header_filter),
     ("yaml", yaml),
     ("websocket", websocket),
+    ("publish", publish),
 ];

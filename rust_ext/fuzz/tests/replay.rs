@@ -56,6 +56,11 @@ fn route_patterns() {
 }
 
 #[test]
+fn publish() {
+    replay("publish", by_name("publish"));
+}
+
+#[test]
 fn header_filter() {
     replay("header_filter", by_name("header_filter"));
 }

@@ -12,14 +12,16 @@ use std::slice;
 
 use fastgate_core::filter::Edit;
 use fastgate_engine::host::Level;
+use fastgate_engine::{Delivered, Engine, PublishError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
+use crate::engine::Running;
 use crate::job::Job;
 use crate::queue::{Next, Queue};
 
 /// The version of the table.
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 /// Borrowed bytes.
 #[repr(C)]
@@ -63,6 +65,8 @@ pub struct EngineApi {
     answer: unsafe extern "C" fn(*mut Job, u32, Text),
     answer_field: unsafe extern "C" fn(*mut Job, Text, Text),
     fail: unsafe extern "C" fn(*mut Job),
+    publish: unsafe extern "C" fn(*const Running, Text, Text, u32) -> i64,
+    publish_many: unsafe extern "C" fn(*const Running, *const Pair, usize, *mut i64) -> usize,
 }
 
 static API: EngineApi = EngineApi {
@@ -81,6 +85,8 @@ static API: EngineApi = EngineApi {
     answer,
     answer_field,
     fail,
+    publish,
+    publish_many,
 };
 
 /// The table as Python passes it on.
@@ -393,4 +399,86 @@ unsafe extern "C" fn fail(job: *mut Job) {
         // SAFETY: the caller's duty.
         unsafe { &mut *job }.fail();
     });
+}
+
+/// What a publication came to: the members it reached, or why it was refused.
+fn outcome(result: Result<Delivered, PublishError>) -> i64 {
+    match result {
+        Ok(delivered) => i64::from(delivered.members),
+        Err(PublishError::Channel) => -1,
+        Err(PublishError::TooLarge) => -2,
+        Err(PublishError::Busy) => -3,
+    }
+}
+
+/// The name of a channel; `None`: it is not UTF-8.
+fn channel(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name).ok()
+}
+
+/// Publishes and returns the members of this process that it reached (0 too where a broker carries it), or -1: no name
+/// of a channel; -2: too large; -3: too many publications wait; -4: it may wait or wake somebody, and `may_wait` is 0:
+/// call again without the GIL; -5: a fault of the engine.
+///
+/// # Safety
+/// `engine` is alive; the texts are readable.
+unsafe extern "C" fn publish(engine: *const Running, name: Text, content: Text, may_wait: u32) -> i64 {
+    guard(-5, || {
+        // SAFETY: the caller's duty.
+        let (engine, name, content) = unsafe { (&(*engine).engine, name.bytes(), content.bytes()) };
+        let Some(name) = channel(name) else { return -1 };
+        if may_wait != 0 {
+            return outcome(engine.publish_bytes(name, content));
+        }
+        engine.try_publish(name, content).map_or(-4, outcome)
+    })
+}
+
+/// Publishes channels (`name`) and contents (`value`) in turn; `results` gets what [`publish`] returns for each.
+///
+/// Returns how many were published; where that is less than `count`, the result at that place says why the next one was
+/// refused. Names and sizes are judged before anything is published: for -1 and -2 nobody got anything. May wait: call
+/// it without the GIL.
+///
+/// # Safety
+/// As [`publish`]; `publications` is readable and `results` writable for `count` items.
+unsafe extern "C" fn publish_many(
+    engine: *const Running,
+    publications: *const Pair,
+    count: usize,
+    results: *mut i64,
+) -> usize {
+    guard(0, || {
+        if count == 0 {
+            return 0;
+        }
+        // SAFETY: the caller's duty; each result is written before anything could read it.
+        let (engine, pairs, results) = unsafe {
+            results.write_bytes(0x80, count);
+            (&(*engine).engine, slice::from_raw_parts(publications, count), slice::from_raw_parts_mut(results, count))
+        };
+        let texts = |pair: &Pair| {
+            // SAFETY: the caller's duty.
+            unsafe { (pair.name.bytes(), pair.value.bytes()) }
+        };
+        let judged = |pair: &Pair| {
+            let (name, content) = texts(pair);
+            channel(name).ok_or(PublishError::Channel).and_then(|name| Engine::check_publication(name, content))
+        };
+        for (i, pair) in pairs.iter().enumerate() {
+            if let Err(error) = judged(pair) {
+                results[i] = outcome(Err(error));
+                return i;
+            }
+        }
+        for (i, pair) in pairs.iter().enumerate() {
+            let (name, content) = texts(pair);
+            let Some(name) = channel(name) else { return i };
+            results[i] = outcome(engine.publish_bytes(name, content));
+            if results[i] < 0 {
+                return i;
+            }
+        }
+        count
+    })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastgate_core::snapshot::Snapshot;
 use fastgate_engine::host::{Host as HostTrait, NoHost};
-use fastgate_engine::{Engine as Inner, Handed};
+use fastgate_engine::{Disconnect, Engine as Inner, Handed};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -24,8 +24,8 @@ const AT_EXIT: Duration = Duration::from_secs(5);
 static RUNNING: Mutex<Vec<Weak<Running>>> = Mutex::new(Vec::new());
 
 /// An engine and the process it belongs to.
-struct Running {
-    engine: Inner,
+pub struct Running {
+    pub(crate) engine: Inner,
     owner: Owner,
 }
 
@@ -140,6 +140,12 @@ impl Engine {
         }
     }
 
+    /// The address of what publishes, for the C table; valid as long as this object lives.
+    fn _address(&self) -> PyResult<usize> {
+        self.running.owner.check()?;
+        Ok(Arc::as_ptr(&self.running) as usize)
+    }
+
     /// Where each internal listener listens, by name.
     fn internal_addresses(&self) -> PyResult<Vec<(String, String)>> {
         Ok(self.inner()?.internal_addresses())
@@ -164,6 +170,36 @@ impl Engine {
         let engine = self.inner()?;
         let text = py.detach(|| engine.health_json());
         py.import("json")?.call_method1("loads", (text,))
+    }
+
+    /// Who is subscribed, to a channel or at all: `total`, and at most `limit` of them as `sessions`.
+    #[pyo3(signature = (channel, limit))]
+    fn sessions<'py>(&self, py: Python<'py>, channel: Option<&str>, limit: usize) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.inner()?;
+        let text = py.detach(|| engine.sessions_json(channel, limit));
+        py.import("json")?.call_method1("loads", (text,))
+    }
+
+    /// Ends a session, or every session of a channel, with that close code and reason; how many there were.
+    ///
+    /// Raises `ValueError` for what is no session's id, no code or no reason of a close frame.
+    #[pyo3(signature = (session, channel, code, reason))]
+    fn disconnect(
+        &self,
+        py: Python<'_>,
+        session: Option<&str>,
+        channel: Option<&str>,
+        code: i64,
+        reason: &str,
+    ) -> PyResult<u64> {
+        let engine = self.inner()?;
+        let whom = match (session, channel) {
+            (Some(id), None) => Disconnect::Session(id),
+            (None, Some(name)) => Disconnect::Channel(name),
+            _ => return Err(PyValueError::new_err("session or channel: one of them")),
+        };
+        let code = u16::try_from(code).unwrap_or(0);
+        py.detach(|| engine.disconnect(whom, code, reason)).map_err(PyValueError::new_err)
     }
 
     /// The metrics in the Prometheus text format 0.0.4: what `/metrics` says.

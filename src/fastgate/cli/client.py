@@ -40,11 +40,14 @@ class Client:
     ) -> None:
         self._socket.close()
 
-    def ask(self, operation: str, seconds: float = ANSWER_SECONDS) -> Plain:
-        """One question, one answer; raises StartError, or ConfigError where the gateway found faults in a config."""
+    def ask(self, operation: str, seconds: float = ANSWER_SECONDS, **details: object) -> Plain:
+        """One question with its details, one answer.
+
+        Raises StartError, or ConfigError where the gateway found faults in a config.
+        """
         self._socket.settimeout(seconds)
         try:
-            self._socket.sendall(json.dumps({"op": operation}).encode() + b"\n")
+            self._socket.sendall(json.dumps({"op": operation, **details}).encode() + b"\n")
             line = self._line()
         except TimeoutError:
             raise StartError(f"the gateway at {self.path} has not answered within {seconds:g} s") from None

@@ -65,6 +65,14 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     yield descriptors
     yield _connections(hard, available)
     if sys.platform == "linux":
+        from fastgate.cli import doctor_cost, doctor_network
+
+        if root == Path("/"):
+            yield doctor_cost.websocket(available)
+        yield doctor_network.tables(hard)
+        yield doctor_network.buffers(root)
+        yield doctor_network.memory(root)
+        yield doctor_network.tracked(root)
         yield _backlog(root)
         yield _ports(root)
         yield _huge_pages(root)
@@ -73,7 +81,8 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     yield _control()
 
 
-def _text(path: Path) -> str | None:
+def text_of(path: Path) -> str | None:
+    """The content of a file of the kernel's; None where there is none."""
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
@@ -116,12 +125,12 @@ def _cpus(root: Path) -> Finding:
 
 def cpu_quota(root: Path) -> float | None:
     """CPUs that the cgroup allows (v2, then v1); None: no limit."""
-    two = _text(root / "sys/fs/cgroup/cpu.max")
+    two = text_of(root / "sys/fs/cgroup/cpu.max")
     if two is not None:
         quota, _, period = two.partition(" ")
         return None if quota == "max" else int(quota) / int(period or 100_000)
-    quota_one = _text(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-    period_one = _text(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
+    quota_one = text_of(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    period_one = text_of(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
     if quota_one is None or period_one is None or int(quota_one) <= 0:
         return None
     return int(quota_one) / int(period_one)
@@ -129,7 +138,7 @@ def cpu_quota(root: Path) -> float | None:
 
 def _memory(root: Path) -> tuple[Finding, int]:
     """What there is, and the bytes a gateway may count on."""
-    lines = (_text(root / "proc/meminfo") or "").splitlines()
+    lines = (text_of(root / "proc/meminfo") or "").splitlines()
     known = {
         name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines) if rest.split()
     }
@@ -138,7 +147,7 @@ def _memory(root: Path) -> tuple[Finding, int]:
         (
             int(text)
             for place in ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
-            if (text := _text(root / place)) is not None and text.isdecimal() and int(text) < 1 << 60
+            if (text := text_of(root / place)) is not None and text.isdecimal() and int(text) < 1 << 60
         ),
         None,
     )
@@ -157,7 +166,7 @@ def _memory(root: Path) -> tuple[Finding, int]:
 
 def _descriptors(root: Path) -> tuple[Finding, int]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = int(_text(root / "proc/sys/fs/nr_open") or 1 << 20)
+    most = int(text_of(root / "proc/sys/fs/nr_open") or 1 << 20)
     limit = most if hard == resource.RLIM_INFINITY else hard
     shown = "no" if soft == resource.RLIM_INFINITY else count(soft)
     value = f"{count(limit)} at most ({shown} limit at start; the gateway raises it by itself)"
@@ -188,7 +197,7 @@ def _connections(hard: int, available: int) -> Finding:
 
 
 def _backlog(root: Path) -> Finding:
-    value = int(_text(root / "proc/sys/net/core/somaxconn") or 0)
+    value = int(text_of(root / "proc/sys/net/core/somaxconn") or 0)
     if value < 1024:
         return Finding(
             "accept queue",
@@ -200,7 +209,7 @@ def _backlog(root: Path) -> Finding:
 
 
 def _ports(root: Path) -> Finding:
-    text = _text(root / "proc/sys/net/ipv4/ip_local_port_range")
+    text = text_of(root / "proc/sys/net/ipv4/ip_local_port_range")
     if text is None:
         return Finding("ports to targets", "note", "unknown")
     low, high = (int(part) for part in text.split())
@@ -217,7 +226,7 @@ def _ports(root: Path) -> Finding:
 
 
 def _huge_pages(root: Path) -> Finding:
-    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    text = text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")
     if text is None:
         return Finding("huge pages", "ok", "no transparent ones")
     chosen = text.partition("[")[2].partition("]")[0] or text
@@ -232,7 +241,7 @@ def _huge_pages(root: Path) -> Finding:
 
 
 def _overcommit(root: Path) -> Finding:
-    if _text(root / "proc/sys/vm/overcommit_memory") == "2":
+    if text_of(root / "proc/sys/vm/overcommit_memory") == "2":
         return Finding(
             "overcommit",
             "note",

@@ -15,7 +15,7 @@ from fastgate.cli.paint import BOLD, DIM, GREEN, RED, colours, paint, table
 from fastgate.cli.routing import compiled, said_action, said_match
 from fastgate.config.findings import Draft
 from fastgate.config.realtime_values import IDENTITY, captures, render
-from fastgate.config.route_names import route_path
+from fastgate.config.route_names import PUBLISHERS, route_path
 from fastgate.config.source import KeyPath
 from fastgate.errors import UsageError
 
@@ -125,9 +125,9 @@ def policies(snapshot: config.Snapshot, route: str) -> Iterator[Plain]:
     whole = snapshot.loaded.config
     path = route_path(route, whole)
     endpoints: Any = whole.realtime.endpoints if whole.realtime is not None else {}
-    one: Any = whole.routes[route] if path[0] == "routes" else endpoints[path[2]]
+    one: Any = whole.routes[route] if path[0] == "routes" else endpoints[path[2]] if path != PUBLISHERS else None
     level = "route" if path[0] == "routes" else "endpoint"
-    levels: list[tuple[str, KeyPath, Any]] = [(level, (*path, "policies"), one.policies)]
+    levels: list[tuple[str, KeyPath, Any]] = [(level, (*path, "policies"), getattr(one, "policies", None))]
     if getattr(one, "service", None) is not None:
         levels.append(("service", ("services", one.service, "policies"), whole.services[one.service].policies))
     levels.append(("gateway", ("policies",), whole.policies))

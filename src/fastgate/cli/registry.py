@@ -20,6 +20,7 @@ COMMANDS = {
     "top": "control",
     "reload": "control",
     "drain": "control",
+    "sessions": "control",
     "bench": "machine",
     "doctor": "machine",
 }

@@ -95,6 +95,8 @@ def said_action(route: Plain) -> str:
         return f"redirect {what['status']} {what['to']}"
     if kind == "realtime":
         return f"realtime {', '.join(what['channels'])}"
+    if kind == "publish":
+        return f"publish API: {what}"
     if kind == "static":
         return f"static {what.get('root', '')}".rstrip()
     rewrite = "".join(f", {name} {text}" for name, text in (route["rewrite"] or {}).items())

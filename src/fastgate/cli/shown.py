@@ -103,6 +103,53 @@ def _facts(status: Plain, before: Plain | None) -> Iterator[str]:
     for word in ("faults", "refused"):
         if some := stats.get(word):
             yield f"{word:<13}{'   '.join(f'{name} {count(number)}' for name, number in some.items())}"
+    yield from _realtime(stats, earlier, seconds)
+    yield from _access_log(stats, earlier, seconds)
+
+
+def _realtime(stats: Plain, earlier: Plain | None, seconds: float) -> Iterator[str]:
+    """The hub in figures; nothing while nobody has ever subscribed."""
+    hub: Plain = stats.get("realtime") or {}
+    old: Plain | None = (earlier or {}).get("realtime")
+    if not hub.get("connections_total") and not hub.get("subscriptions"):
+        return
+    open_ = hub.get("connections") or {}
+    kinds = ", ".join(f"{name} {count(n)}" for name, n in open_.items() if n)
+    line = f"realtime     {count(sum(open_.values()))} subscribers{f' ({kinds})' if kinds else ''}"
+    yield f"{line}, {count(hub.get('subscriptions', 0))} subscriptions to {count(hub.get('channels', 0))} channels"
+    parts = []
+    for name, key in (("published", "publications"), ("delivered", "deliveries"), ("dropped", "drops")):
+        now, was = _sum(hub.get(key)), _sum(old.get(key)) if old is not None else None
+        if now or name == "delivered":
+            parts.append(f"{name} {count(now)}{_rate(now, was, seconds)}")
+    reasons = [f"{name} {count(n)}" for name, n in (hub.get("drops") or {}).items() if n]
+    if reasons:
+        parts[-1] += f": {', '.join(reasons)}"
+    parts.append(f"queued {bytes_(hub.get('queued_bytes', 0))}")
+    if hub.get("deliveries"):
+        lag = hub.get("lag") or {}
+        parts.append(f"lag p50 {micros(lag.get('p50_us'))} p99 {micros(lag.get('p99_us'))}")
+    yield f"             {'   '.join(parts)}"
+
+
+def _sum(value: object) -> float:
+    return sum(value.values()) if isinstance(value, Mapping) else value if isinstance(value, (int, float)) else 0
+
+
+def _access_log(stats: Plain, earlier: Plain | None, seconds: float) -> Iterator[str]:
+    """What became of the access log's lines; nothing while there were none."""
+    log: Plain = stats.get("access_log") or {}
+    old: Plain = (earlier or {}).get("access_log") or {}
+    written, dropped = log.get("written", 0), log.get("dropped") or {}
+    lost = sum(dropped.values())
+    if not written and not lost:
+        return
+    line = f"access log   {count(written)} lines{_rate(written, old.get('written', 0) if earlier else None, seconds)}"
+    if lost:
+        was = sum((old.get("dropped") or {}).values()) if earlier else None
+        reasons = ", ".join(f"{name.replace('_', ' ')} {count(n)}" for name, n in dropped.items() if n)
+        line += f", {count(lost)} dropped{_rate(lost, was, seconds)}: {reasons}"
+    yield line
 
 
 def _address(one: object) -> str:

@@ -1,4 +1,4 @@
-"""What routes are called: those of `routes` by their name, an endpoint's by its path in the config."""
+"""What routes are called: those of `routes` by their name, an endpoint's and the publish API's by what they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fastgate.config.models import Config
 
 ENDPOINTS: KeyPath = ("realtime", "endpoints")
+PUBLISHERS: KeyPath = ("realtime", "api_keys")
+API_CALLS = {"realtime.api.publish": "publish", "realtime.api.broadcast": "broadcast"}
+"""The routes of the publish API, which `realtime.api_keys` brings, and what each takes."""
 
 
 def endpoint_names(realtime: Any) -> Iterator[str]:
@@ -20,10 +23,12 @@ def endpoint_names(realtime: Any) -> Iterator[str]:
 
 
 def route_path(name: str, config: Config) -> KeyPath:
-    """The path in the config of a route, which may be an endpoint's."""
+    """The path in the config of a route, which may be an endpoint's, or the publish API's."""
     endpoint = name.removeprefix("realtime.endpoints.")
     if endpoint != name and name not in config.routes:
         return (*ENDPOINTS, endpoint)
+    if name in API_CALLS and name not in config.routes:
+        return PUBLISHERS
     return ("routes", name)
 
 

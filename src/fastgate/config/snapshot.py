@@ -20,7 +20,7 @@ from fastgate.config.models.policies import HeaderChanges
 from fastgate.config.models.process import AccessLog, Logs
 from fastgate.config.models.routes import Static, ValueMatch
 from fastgate.config.models.services import Target
-from fastgate.config.route_names import ENDPOINTS, endpoint_names, route_names, route_path
+from fastgate.config.route_names import API_CALLS, ENDPOINTS, PUBLISHERS, endpoint_names, route_names, route_path
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
 
@@ -57,6 +57,8 @@ class Snapshot:
             number, rest = int(parts[1]), parts[2:]
             if parts[0] == "routes" and number < len(self.routes):
                 where = route_path(self.routes[number], self.loaded.config)
+                if where == PUBLISHERS:
+                    return where
                 return self._endpoint(where, rest) if where[:2] == ENDPOINTS else self._route(self.routes[number], rest)
             if parts[0] == "services" and number < len(self.services):
                 return _service_path(self.services[number], rest)
@@ -122,7 +124,9 @@ class Snapshot:
         where = self.locate(path)
         whole = self.loaded.config
         own = where[:3] if where[:2] == ENDPOINTS else where[:2]
-        known = {*whole.routes, *endpoint_names(whole.realtime)} if "'" in message or '"' in message else set()
+        known = (
+            {*whole.routes, *API_CALLS, *endpoint_names(whole.realtime)} if "'" in message or '"' in message else set()
+        )
         others: list[KeyPath] = []
         braces = message.replace("{", "\0").replace("}", "\1")
 

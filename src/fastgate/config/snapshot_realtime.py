@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastgate.config.findings import Draft
 from fastgate.config.models.realtime import ClientPublish, Endpoint, Realtime, Store
 from fastgate.config.realtime_values import ANY_ORIGIN
+from fastgate.config.route_names import API_CALLS
 from fastgate.config.secrets import Secret
 from fastgate.config.source import KeyPath
 
@@ -86,7 +87,10 @@ def _redis(store: Store, environ: Mapping[str, str]) -> Plain:
 def routes(
     config: Config, listeners: Sequence[str], route: Callable[[str, Any, Plain, list[str] | None], Plain]
 ) -> Iterator[Plain]:
-    """One route for each endpoint, those left out that no open listener serves; `route` writes what all routes have."""
+    """One route for each endpoint, those left out that no open listener serves, and those of the publish API.
+
+    `route` writes what all routes have.
+    """
     realtime: Realtime = config.realtime or Realtime()
     for name, endpoint in realtime.endpoints.items():
         wanted = endpoint.listeners
@@ -106,6 +110,16 @@ def routes(
                 "priority": endpoint.priority,
                 "action": {"realtime": _endpoint(endpoint, config.store is not None)},
             }
+    for name, call in API_CALLS.items() if realtime.api_keys else ():
+        match = {
+            "path": {"path": f"/api/{call}"},
+            "hosts": [],
+            "methods": ["POST"],
+            "headers": {},
+            "query": {},
+            "client_ip": [],
+        }
+        yield {**route(name, None, match, None), "action": {"publish": call}}
 
 
 def _endpoint(one: Endpoint, has_store: bool) -> Plain:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastgate.runtime.recipe import Compiled, Recipe
     from fastgate.runtime.reloads import ReloadResult
-    from fastgate.runtime.running import Running, validate
+    from fastgate.runtime.running import Channels, Running, validate
     from fastgate.runtime.runtime import Runtime
 
-__all__ = ["Compiled", "Recipe", "ReloadResult", "Running", "Runtime", "validate"]
+__all__ = ["Channels", "Compiled", "Recipe", "ReloadResult", "Running", "Runtime", "validate"]
 
 _HOME = {
+    "Channels": "running",
     "Compiled": "recipe",
     "Recipe": "recipe",
     "ReloadResult": "reloads",

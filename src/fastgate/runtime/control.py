@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastgate.errors import ConfigError, FastgateError, Finding, StartError
+from fastgate.runtime import control_sessions
 from fastgate.runtime.control_path import VARIABLE, default_path
 from fastgate.runtime.control_socket import Claim, claim, peer_uid
 from fastgate.runtime.reloads import ReloadResult
@@ -52,6 +53,12 @@ class Controlled(Protocol):
 
     def rotate_logs(self) -> None:
         """Opens the files of the logs anew."""
+
+    def sessions(self, channel: str | None, limit: int) -> Plain:
+        """Who is subscribed."""
+
+    def disconnect(self, session: str | None, channel: str | None, code: int, reason: str) -> int:
+        """Ends sessions."""
 
 
 class _Connection:
@@ -87,13 +94,16 @@ class Control:
         self._stopping = False
         self._connections: dict[int, _Connection] = {}
         self._done: deque[tuple[_Connection, Plain]] = deque()
-        self._operations: dict[str, Callable[[], Plain]] = {
-            "ping": lambda: {"pid": os.getpid()},
-            "status": runtime.status,
-            "stats": lambda: {"stats": runtime.stats()},
-            "routes": lambda: {"routes": runtime.stats().get("routes", {})},
+        # Each takes the question, of which most read nothing but its `op`.
+        self._operations: dict[str, Callable[[Plain], Plain]] = {
+            "ping": lambda _: {"pid": os.getpid()},
+            "status": lambda _: runtime.status(),
+            "stats": lambda _: {"stats": runtime.stats()},
+            "routes": lambda _: {"routes": runtime.stats().get("routes", {})},
             "drain": self._drain,
             "rotate": self._rotate,
+            "sessions": partial(control_sessions.sessions, runtime),
+            "disconnect": partial(control_sessions.disconnect, runtime),
         }
 
     @property
@@ -268,7 +278,7 @@ class Control:
             connection.busy = True
             threading.Thread(target=self._reload, args=(connection,), name="fastgate-reload", daemon=True).start()
         elif operation in self._operations:
-            self._set(connection, _answered(self._operations[operation]))
+            self._set(connection, _answered(partial(self._operations[operation], asked)))
         else:
             known = ", ".join(sorted([*self._operations, "reload"]))
             self._set(connection, {"ok": False, "error": f'unknown op "{operation[:40]}"; allowed: {known}'})
@@ -294,11 +304,11 @@ class Control:
             answer |= {"error": "not reloaded, the old config goes on", "findings": plain(result.errors)}
         return answer
 
-    def _drain(self) -> Plain:
+    def _drain(self, _: Plain) -> Plain:
         self._runtime.drain()
         return {}
 
-    def _rotate(self) -> Plain:
+    def _rotate(self, _: Plain) -> Plain:
         self._runtime.rotate_logs()
         return {}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fastgate import _engine
+from fastgate._core import Channels as Channels
 from fastgate._core import Executor, Request, Response
 from fastgate.errors import ConfigError, Finding, StartError
 
@@ -47,13 +48,20 @@ class Running:
         snapshot: What to run.
         hooks: For every route's name its hooks, in order.
         handed: Listening sockets opened before this process, name and descriptor; copies of them are used.
+        channels: What publishes to this engine as long as it runs.
 
     Raises:
         ConfigError: the engine cannot run the snapshot.
         StartError: the system refuses what it asks for.
     """
 
-    def __init__(self, snapshot: Runnable, hooks: Hooks | None = None, handed: Sequence[tuple[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        snapshot: Runnable,
+        hooks: Hooks | None = None,
+        handed: Sequence[tuple[str, int]] = (),
+        channels: Channels | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._stopped = False
         self._hooks = dict(hooks or {})
@@ -65,6 +73,8 @@ class Running:
         except BaseException:
             self._executor.stop()
             raise
+        self._channels = Channels() if channels is None else channels
+        self._channels._attach(self._engine)
 
     @property
     def log_settings(self) -> tuple[str, str]:
@@ -122,6 +132,7 @@ class Running:
             if self._stopped:
                 return True
             self._stopped = True
+            self._channels._detach(self._engine)
             self._engine.stop()
             ended = self._engine.wait(timeout)
             return self._executor.stop(timeout) and ended
@@ -129,6 +140,17 @@ class Running:
     def stats(self) -> dict[str, Any]:
         """The engine's counters."""
         return self._engine.stats()
+
+    def sessions(self, channel: str | None, limit: int) -> dict[str, Any]:
+        """Who is subscribed: `total`, and at most `limit` of them as `sessions`."""
+        return self._engine.sessions(channel, limit)
+
+    def disconnect(self, session: str | None, channel: str | None, code: int, reason: str) -> int:
+        """Ends a session, or every session of a channel; how many there were. Raises StartError where it cannot be."""
+        try:
+            return self._engine.disconnect(session, channel, code, reason)
+        except ValueError as error:
+            raise StartError(str(error)) from None
 
     def alive(self, limit: float) -> bool:
         """Whether every worker answers within `limit` seconds."""

@@ -20,7 +20,7 @@ from fastgate.runtime.ahead import Ahead
 from fastgate.runtime.control import Control
 from fastgate.runtime.recipe import APART_BYTES, Compiled, Recipe, Unusable, compiled, follow
 from fastgate.runtime.reloads import ReloadResult, Reloads
-from fastgate.runtime.running import Hooks, Running
+from fastgate.runtime.running import Channels, Hooks, Running
 from fastgate.runtime.supervisor import Notifier, Watchdog, handed_sockets
 from fastgate.runtime.watch import Watch
 
@@ -41,6 +41,7 @@ class Runtime:
             routes if there are any. It raises ConfigError.
         hooks: For a recipe whose routes have hooks: from the routes' names to their hooks.
         watch: Reload when the files change; None: as the config says. Only for a recipe.
+        channels: What publishes as long as the engine runs.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Runtime:
         *,
         hooks: Callable[[Sequence[str]], Hooks] | None = None,
         watch: bool | None = None,
+        channels: Channels | None = None,
     ) -> None:
         self._load: Recipe | Load = load.recipe if isinstance(load, Ahead) else load
         self._ahead = load if isinstance(load, Ahead) else None
         self._hooks = hooks
         self._wants_watch = watch
+        self._channels = channels
         self._watch = Watch()
         self._reloads = Reloads(self._reload, self._watch, gentle=isinstance(self._load, Recipe))
         self._running: Running | None = None
@@ -108,7 +111,7 @@ class Runtime:
         handed = handed_sockets(environ)
         large = isinstance(self._load, Recipe) and self._load.bytes() > APART_BYTES
         made, hooks = self._make(apart_too=large, nice=0)
-        self._running = Running(made, hooks, handed)
+        self._running = Running(made, hooks, handed, self._channels)
         self._took(made)
         for _, descriptor in handed:
             os.close(descriptor)  # the engine has its own
@@ -242,6 +245,17 @@ class Runtime:
     def rotate_logs(self) -> None:
         """Opens the files of the logs anew, after somebody has moved them; raises StartError where that fails."""
         self.running.rotate_logs()
+
+    def sessions(self, channel: str | None, limit: int) -> dict[str, Any]:
+        """Who is subscribed, to a channel or at all: `total`, and at most `limit` of them as `sessions`."""
+        return self.running.sessions(channel, limit)
+
+    def disconnect(self, session: str | None, channel: str | None, code: int, reason: str) -> int:
+        """Ends a session, or every session of a channel; how many there were.
+
+        Raises StartError for a code or a reason that no close frame can have, and for what is no session's id.
+        """
+        return self.running.disconnect(session, channel, code, reason)
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends now: open connections are cut; returns whether every thread ended within `timeout` seconds."""

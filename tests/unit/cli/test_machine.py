@@ -26,6 +26,11 @@ NAMES = [
     "memory",
     "descriptors",
     "a connection",
+    "a WebSocket",
+    "descriptor tables",
+    "socket buffers",
+    "socket memory",
+    "connection tracking",
     "accept queue",
     "ports to targets",
     "huge pages",
@@ -52,6 +57,9 @@ def machine(root: Path, **files: str) -> Path:
         "proc__sys__fs__nr_open": "1048576",
         "proc__sys__net__core__somaxconn": "4096",
         "proc__sys__net__ipv4__ip_local_port_range": "32768\t60999",
+        "proc__sys__net__ipv4__tcp_wmem": "4096\t16384\t262144",
+        "proc__sys__net__ipv4__tcp_rmem": "4096\t131072\t6291456",
+        "proc__sys__net__ipv4__tcp_mem": "200000\t300000\t400000",
         "proc__sys__vm__overcommit_memory": "0",
         "sys__kernel__mm__transparent_hugepage__enabled": "always [madvise] never",
     }
@@ -89,6 +97,15 @@ def found(root: Path, name: str) -> doctor.Finding:
         ("memory", {"proc__meminfo": ""}, "note", "unknown"),
         ("accept queue", {"proc__sys__net__core__somaxconn": "128"}, "note", "sysctl net.core.somaxconn=4096"),
         ("ports to targets", {"proc__sys__net__ipv4__ip_local_port_range": "40000\t41000"}, "note", "1,001"),
+        ("socket buffers", {}, "ok", "256 KiB to send and 6 MiB received"),
+        ("socket buffers", {"proc__sys__net__ipv4__tcp_wmem": "4096 16384 4194304"}, "note", "4 MiB in the kernel"),
+        ("socket buffers", {"proc__sys__net__ipv4__tcp_wmem": ""}, "note", "unknown"),
+        ("socket memory", {}, "ok", "6,250 clients that do not read"),
+        ("socket memory", {"proc__sys__net__ipv4__tcp_mem": "1 2 50000"}, "note", "too little for 100,000"),
+        ("socket memory", {"proc__sys__net__ipv4__tcp_wmem": "4096 16384 4194304"}, "note", "390 clients"),
+        ("connection tracking", {}, "ok", "off"),
+        ("connection tracking", {"proc__sys__net__netfilter__nf_conntrack_max": "262144"}, "ok", "0 of 262,144"),
+        ("connection tracking", {"proc__sys__net__netfilter__nf_conntrack_max": "65536"}, "note", "max=200000"),
         ("huge pages", {"sys__kernel__mm__transparent_hugepage__enabled": "[always] madvise never"}, "note", "always"),
         ("overcommit", {"proc__sys__vm__overcommit_memory": "2"}, "note", "second process"),
     ],
@@ -105,6 +122,18 @@ def test_doctor_on_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     root = machine(tmp_path)
     assert found(root, "descriptors").state == state
     assert f"{(hard - 64) // 2:,} fit at once" in found(root, "a connection").value
+
+
+@pytest.mark.parametrize(
+    ("hard", "state", "said"),
+    [(1 << 20, "ok", "one holds"), (20_000, "ok", "6 workers"), (1_024, "note", "224 workers")],
+)
+def test_doctor_on_private_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard: int, state: str, said: str
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, hard))
+    one = found(machine(tmp_path), "descriptor tables")
+    assert (one.state, said in one.value) == (state, True), one
 
 
 def test_a_bad_machine_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

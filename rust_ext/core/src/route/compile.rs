@@ -128,7 +128,11 @@ impl<'a> Compiler<'a> {
             match self.listeners.iter().position(|l| l.name == *name) {
                 Some(at) if listeners[at].serves.takes(&route.action) => chosen.push(at),
                 Some(_) => {
-                    let what = if matches!(route.action, Action::Realtime(_)) { "endpoints" } else { "HTTP routes" };
+                    let what = match route.action {
+                        Action::Realtime(_) => "endpoints",
+                        Action::Publish(_) => "the publish API",
+                        _ => "HTTP routes",
+                    };
                     let message = format!("the listener {name:?} does not serve {what}");
                     self.fault(format!("routes.{r}.listeners.{i}"), message);
                 }

@@ -34,6 +34,16 @@ pub struct PublishKey {
     pub sha256: String,
 }
 
+/// What a publisher asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishCall {
+    /// A publication for one channel.
+    Publish,
+    /// A publication for many channels.
+    Broadcast,
+}
+
 /// A Redis server or cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -101,9 +101,12 @@ impl Default for Channels {
 }
 
 impl Channels {
+    fn place(&self, channel: &str) -> usize {
+        usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or(0)
+    }
+
     fn shard(&self, channel: &str) -> MutexGuard<'_, Table> {
-        let shard = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or(0);
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[self.place(channel)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One member more on a worker; the channel's shared name. `max` 0: no limit.
@@ -208,6 +211,11 @@ impl Channels {
             (shard.len() as u64, shard.values().map(|entry| u64::from(entry.members)).sum::<u64>())
         });
         counts.fold((0, 0), |(channels, members), (c, m)| (channels + c, members + m))
+    }
+
+    /// The same, known without a wait; `None`: its table is in use.
+    pub(crate) fn try_has(&self, channel: &str) -> Option<bool> {
+        Some(self.shards[self.place(channel)].try_lock().ok()?.contains_key(channel))
     }
 
     /// Whether a channel has a member in this process.

@@ -12,6 +12,7 @@ mod drain;
 mod endpoint;
 mod fanout;
 mod frames;
+mod listing;
 mod ping;
 mod publication;
 mod queue;
@@ -31,16 +32,15 @@ pub use channels::Delivered;
 pub(crate) use channels::{Channels, Post};
 pub(crate) use drain::run as drain;
 pub(crate) use endpoint::Endpoint;
+pub(crate) use listing::{Command, Whom, command, read as session_of};
 pub(crate) use publication::{Publication, Sender};
 pub(crate) use shard::{Shard, enter};
 pub(crate) use upgrade::{Entrance, serve};
 
-use fastgate_core::route::is_channel;
+pub(crate) use fastgate_core::publish::MAX_PUBLICATION;
 
+use crate::publish;
 use crate::worker::WorkerShared;
-
-/// Largest publication, in bytes.
-pub(crate) const MAX_PUBLICATION: usize = 1024 * 1024;
 
 /// Why a publication was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,17 @@ impl Hub {
         self.broker.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether nobody would get a publication, known without a wait; `false`: somebody may.
+    pub(crate) fn has_nobody(&self, channel: &str) -> bool {
+        self.broker.try_read().is_ok_and(|broker| broker.is_none()) && self.channels.try_has(channel) == Some(false)
+    }
+
+    /// Counts a publication that nobody wants.
+    pub(crate) fn to_nobody(&self) -> Delivered {
+        self.local.fetch_add(1, Relaxed);
+        Delivered::default()
+    }
+
     /// Publishes: through the broker where the channel has one and it is there, else to this process alone.
     ///
     /// # Errors
@@ -104,12 +115,7 @@ impl Hub {
         from: Option<Sender>,
         brokered: bool,
     ) -> Result<Delivered, PublishError> {
-        if !is_channel(channel) {
-            return Err(PublishError::Channel);
-        }
-        if payload.len() > MAX_PUBLICATION {
-            return Err(PublishError::TooLarge);
-        }
+        publish::check(channel, payload)?;
         if brokered
             && let Some(broker) = self.broker()
             && broker.publish(channel, payload, from)

@@ -105,6 +105,11 @@ impl Slab {
         self.chunks.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
     }
 
+    /// The session of that name, to be looked at.
+    pub(crate) fn get(&self, key: Key) -> Option<&Session> {
+        self.place(key.slot).filter(|place| place.generation == key.generation)?.session.as_ref()
+    }
+
     /// The session of that name.
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {

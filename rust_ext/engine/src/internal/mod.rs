@@ -5,6 +5,7 @@
 
 mod answers;
 mod open;
+mod publishing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -223,9 +224,15 @@ impl Internals {
             out.clear();
             let (keep_alive, _slot) = match head {
                 Ok(len) => {
-                    let answered = self.answer(&mut out, listener.serves.get(), &request, &bytes, peer);
-                    bytes.drain(..len);
-                    answered
+                    if let Some(call) = self.call(listener.serves.get(), &request, &bytes) {
+                        let work = self.publish(socket, call, &request, &mut bytes, len, &mut out);
+                        let Some(keep_alive) = Box::pin(work).await else { return };
+                        (keep_alive, None)
+                    } else {
+                        let answered = self.answer(&mut out, listener.serves.get(), &request, &bytes, peer);
+                        bytes.drain(..len);
+                        answered
+                    }
                 }
                 Err(reason) => {
                     answers::refuse(&mut out, reason);

@@ -1,5 +1,7 @@
 //! What a worker's part of the hub counts, and how it is shown.
 
+use serde_json::{Map, Value, json};
+
 use super::Counter;
 use super::histogram::{Histogram, Sum};
 use super::text::Text;
@@ -118,6 +120,28 @@ pub(crate) fn sum(shared: &Shared) -> HubSum {
         subscriptions,
         publications: shared.hub.published(),
     }
+}
+
+/// The same as one JSON object; see `Engine::stats_json`.
+pub(super) fn stats(shared: &Shared) -> Value {
+    let sum = sum(shared);
+    let named = |counts: Vec<(&'static str, u64)>| -> Map<String, Value> {
+        counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n.into())).collect()
+    };
+    let mut lag = Sum::default();
+    shared.workers.iter().for_each(|worker| lag.add(&worker.metrics.hub.lag));
+    json!({
+        "connections": {"websocket": sum.open[0], "sse": sum.open[1]},
+        "connections_total": sum.opened[0] + sum.opened[1],
+        "subscriptions": sum.subscriptions,
+        "channels": sum.channels,
+        "publications": named(sum.publications),
+        "deliveries": sum.deliveries,
+        "drops": named(sum.drops),
+        "closes": named(sum.closes),
+        "queued_bytes": sum.queued,
+        "lag": {"p50_us": lag.quantile_us(0.5), "p99_us": lag.quantile_us(0.99)},
+    })
 }
 
 /// Writes it.

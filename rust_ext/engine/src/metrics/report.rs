@@ -170,6 +170,7 @@ pub(crate) fn stats(shared: &Shared) -> Value {
     out.remove("access_log_dropped");
     let dropped = json!({"queue_full": access.queue_full, "sink_failed": access.sink_failed});
     out.insert("access_log".into(), json!({"written": access.written, "dropped": dropped}));
+    out.insert("realtime".into(), super::hub::stats(shared));
     out.insert("workers".into(), shared.workers.len().into());
     out.into()
 }

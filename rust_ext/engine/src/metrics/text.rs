@@ -98,6 +98,7 @@ pub(crate) fn metrics_text(shared: &Shared) -> String {
     faults(&mut text, shared);
     super::hub::text(&mut text, shared);
     broker(&mut text, shared);
+    publishing(&mut text, shared);
     process(&mut text);
     text.0
 }
@@ -261,6 +262,14 @@ fn broker(text: &mut Text, shared: &Shared) {
         ("timeouts_total", "Connections ended because Redis did not answer.", &figures.silent),
     ] {
         text.one(&format!("fastgate_realtime_broker_{name}"), "counter", help, counter.load(Relaxed));
+    }
+}
+
+fn publishing(text: &mut Text, shared: &Shared) {
+    let name = "fastgate_realtime_api_requests_total";
+    text.family(name, "counter", "Requests to the publish API by call and status of the answer.");
+    for (call, status, n) in shared.api.answers() {
+        text.sample(name, &[("call", call), ("status", &status.to_string())], n);
     }
 }
 

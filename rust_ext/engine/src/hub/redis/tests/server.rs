@@ -269,6 +269,7 @@ impl Process {
             series: Series::default(),
             status: Status::new(),
             hub: Hub::default(),
+            api: crate::publish::Api::default(),
         });
         let redis = Redis::start(shared.clone(), &[], Arc::new(Barrier::new(1))).unwrap();
         redis.follow(&shared, Some(Settings::new(settings).unwrap()));

@@ -1,0 +1,19 @@
+//! The HTTP publish API, sans-I/O: who may publish, and what a request body says.
+
+mod base64;
+mod body;
+mod key;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Publication, Refused, call_at, parse};
+pub use key::{Keys, credential};
+
+/// Largest publication, in bytes.
+pub const MAX_PUBLICATION: usize = 1024 * 1024;
+
+/// Most channels of one broadcast.
+pub const MAX_CHANNELS: usize = 1_000;
+
+/// Largest body of a request: a publication in base64, and what stands around it.
+pub const MAX_BODY: usize = MAX_PUBLICATION / 2 * 3;

@@ -1,0 +1,46 @@
+//! The public JSON vectors: what must be taken is, what must be refused is, and each choice that is left is written down.
+
+use std::fs;
+use std::path::Path;
+
+use fastgate_core::json::{Fault, parse};
+
+/// Of the texts that the RFC allows, those that the strict rules refuse, and why.
+const REFUSED: &[(&str, Fault)] =
+    &[("y_object_duplicated_key.json", Fault::Duplicate), ("y_object_duplicated_key_and_value.json", Fault::Duplicate)];
+
+/// Of the texts that are left to the reader, those that are taken.
+const TAKEN: &[&str] = &[
+    "i_number_double_huge_neg_exp.json",
+    "i_number_real_underflow.json",
+    "i_number_too_big_neg_int.json",
+    "i_number_too_big_pos_int.json",
+    "i_number_very_big_negative_int.json",
+];
+
+#[test]
+fn every_vector_gets_the_verdict_it_must_get() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/json-parsing");
+    let mut seen = [0; 3];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let verdict = parse(&fs::read(&path).unwrap()).err().map(|invalid| invalid.fault);
+        match &name[..2] {
+            "y_" => {
+                seen[0] += 1;
+                assert_eq!(verdict, REFUSED.iter().find(|(of, _)| *of == name).map(|(_, fault)| *fault), "{name}");
+            }
+            "n_" => {
+                seen[1] += 1;
+                assert!(verdict.is_some(), "{name}");
+            }
+            "i_" => {
+                seen[2] += 1;
+                assert_eq!(verdict.is_none(), TAKEN.contains(&name), "{name}: {verdict:?}");
+            }
+            _ => assert_eq!(name, "LICENSE"),
+        }
+    }
+    assert_eq!(seen, [95, 188, 35]);
+}
