@@ -66,6 +66,8 @@ class Snapshot:
                 return (internal[number]["name"], *_numbers(rest))
             if parts[0] == "listeners" and number < len(self.listeners):
                 return ("listeners", self.listeners[number], *_numbers(rest))
+        if parts[:2] == ["realtime", "redis"]:
+            return ("store", *parts[2:])
         return _numbers([part.removesuffix("_ms") for part in parts])
 
     def _route(self, name: str, rest: list[str]) -> KeyPath:

@@ -210,6 +210,15 @@ def test_redis_urls(url: str) -> None:
     }
 
 
+def test_a_file_of_authorities_that_is_not_there_has_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "fastgate.yaml"
+    file.write_text(f"store:\n  url: rediss://127.0.0.1\n  ca: {tmp_path}/none.pem\n")
+    with pytest.raises(ConfigError) as caught:
+        validate(config.compile(config.load(file)))
+    (finding,) = caught.value.findings
+    assert (finding.path, finding.line) == ("store.ca", 3)
+
+
 # Warnings and findings
 
 
