@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -177,6 +178,8 @@ class Gateway:
         self.err: list[str] = []
         self._changed = threading.Condition()
         self._stopped = False
+        self.closing = ExitStack()
+        """What ends before the gateway does."""
         self.process = subprocess.Popen(
             [*wrap, str(engine_binary()), str(self._file)],
             stdout=subprocess.PIPE,
@@ -212,6 +215,7 @@ class Gateway:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closing.close()
         if kind is None:
             self.stop()
         else:  # keep the first failure in sight

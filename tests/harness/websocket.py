@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.client import BadResponse, Client, Response
-from harness.gateway import listener, match, respond, route, snapshot
+from harness.gateway import Gateway, listener, match, respond, route, snapshot
 from harness.requests import WEBSOCKET_ACCEPT, websocket
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -110,6 +110,11 @@ class WebSocket:
     def ended(self) -> bool:
         """Whether the server ends the connection without another byte."""
         return self.client.closed()
+
+
+def join(gateway: Gateway, target: str = "/ws", *lines: bytes, **options: Any) -> WebSocket:
+    """A subscriber of the gateway's first listener, closed before the gateway ends."""
+    return gateway.closing.enter_context(WebSocket(gateway.address, target, *lines, **options))
 
 
 def endpoint(name: str, path: str, *channels: str, **changes: Any) -> dict[str, Any]:

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from harness import BadResponse, Gateway
 from harness.client import wait_for
 from harness.requests import get, request, websocket
-from harness.websocket import CLOSE, PING, PONG, TEXT, WebSocket, endpoint, hub, masked, publishing
+from harness.websocket import CLOSE, PING, PONG, TEXT, WebSocket, endpoint, hub, join, masked, publishing
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 Json = dict[str, Any]
 
 
-@pytest.fixture
-def join() -> Iterator[Callable[..., WebSocket]]:
-    """Connects subscribers and closes them in the end."""
-    with ExitStack() as stack:
-        yield lambda *args, **options: stack.enter_context(WebSocket(*args, **options))
-
-
-Join = Callable[..., WebSocket]
 ROOM = endpoint("rooms", "/r/{room}", "room:{room}", publish=publishing())
 
 
-def test_messages_reach_every_member_in_order(join: Join) -> None:
+def test_messages_reach_every_member_in_order() -> None:
     with Gateway(hub(ROOM)) as gateway:
-        members = [join(gateway.address, "/r/blue") for _ in range(20)]
-        other = join(gateway.address, "/r/red")
+        members = [join(gateway, "/r/blue") for _ in range(20)]
+        other = join(gateway, "/r/red")
         for i in range(100):
             members[i % 2].text(f'{{"from":{i % 2},"n":{i}}}')
         orders = [[member.json() for _ in range(100)] for member in members]
@@ -43,29 +33,29 @@ def test_messages_reach_every_member_in_order(join: Join) -> None:
         assert other.message() == b'"only here"'
 
 
-def test_messages_sent_together_arrive_together(join: Join) -> None:
+def test_messages_sent_together_arrive_together() -> None:
     with Gateway(hub(ROOM, workers=1)) as gateway:
-        one, two = (join(gateway.address, "/r/a") for _ in range(2))
+        one, two = (join(gateway, "/r/a") for _ in range(2))
         one.client.send(b"".join(masked(TEXT, b"%d" % i) for i in range(10)))
         assert [two.message() for _ in range(10)] == [b"%d" % i for i in range(10)]
         assert [one.message() for _ in range(10)] == [b"%d" % i for i in range(10)]
 
 
-def test_a_sender_without_echo_gets_all_but_its_own(join: Join) -> None:
+def test_a_sender_without_echo_gets_all_but_its_own() -> None:
     quiet = endpoint("quiet", "/q", "q", publish=publishing(echo=False))
     with Gateway(hub(quiet)) as gateway:
-        one, two = (join(gateway.address, "/q") for _ in range(2))
+        one, two = (join(gateway, "/q") for _ in range(2))
         one.client.send(b"".join(masked(TEXT, b"%d" % i) for i in range(3)))
         assert [two.message() for _ in range(3)] == [b"0", b"1", b"2"]
         two.text("3")
         assert one.message() == b"3"
 
 
-def test_a_connection_in_several_channels(join: Join) -> None:
+def test_a_connection_in_several_channels() -> None:
     both = endpoint("both", "/both/{a}/{b}", "c:{a}", "c:{b}", publish=publishing(), wrap=True)
     with Gateway(hub(both)) as gateway:
-        left, right = join(gateway.address, "/both/1/2"), join(gateway.address, "/both/2/3")
-        twice = join(gateway.address, "/both/1/1")
+        left, right = join(gateway, "/both/1/2"), join(gateway, "/both/2/3")
+        twice = join(gateway, "/both/1/1")
         left.text('{"x": 1}')
         got = sorted((left.json() for _ in range(2)), key=lambda one: one["channel"])
         assert got == [{"channel": "c:1", "data": {"x": 1}}, {"channel": "c:2", "data": {"x": 1}}]
@@ -115,10 +105,10 @@ def test_who_gets_in(lines: bytes, status: int, fields: dict[str, bytes]) -> Non
             assert client.exchange(get(b"/")).status == 204, "a refused client may go on"
 
 
-def test_a_full_room_has_room_again_when_somebody_leaves(join: Join) -> None:
+def test_a_full_room_has_room_again_when_somebody_leaves() -> None:
     small = endpoint("small", "/s", "s", max_members=2)
     with Gateway(hub(small)) as gateway:
-        one, _two = join(gateway.address, "/s"), join(gateway.address, "/s")
+        one, _two = join(gateway, "/s"), join(gateway, "/s")
         with gateway.client() as client:
             answer = client.exchange(websocket(b"/s"))
             assert (answer.status, answer.get("retry-after")) == (503, b"1")
@@ -126,7 +116,7 @@ def test_a_full_room_has_room_again_when_somebody_leaves(join: Join) -> None:
 
         def enters() -> bool:
             try:
-                join(gateway.address, "/s")
+                join(gateway, "/s")
             except BadResponse:
                 return False
             return True
@@ -177,7 +167,7 @@ def test_control_frames_are_answered() -> None:
         ("/binary", masked(TEXT, b"1"), 1003),
     ],
 )
-def test_what_a_client_must_not_do_closes_with_its_code(join: Join, target: str, sent: bytes, code: int) -> None:
+def test_what_a_client_must_not_do_closes_with_its_code(target: str, sent: bytes, code: int) -> None:
     endpoints = [
         ROOM,
         endpoint("silent", "/silent", "x"),
@@ -185,7 +175,7 @@ def test_what_a_client_must_not_do_closes_with_its_code(join: Join, target: str,
         endpoint("binary", "/binary", "z", format="binary", publish=publishing()),
     ]
     with Gateway(hub(*endpoints)) as gateway:
-        one, other = (join(gateway.address, target) for _ in range(2))
+        one, other = (join(gateway, target) for _ in range(2))
         one.client.send(sent)
         assert one.closing().code == code
         assert one.ended()
