@@ -29,8 +29,12 @@ def hub(*endpoints: Json, realtime: Json | None = None, **changes: Any) -> Json:
 
 def metric(gateway: Gateway, sample: str) -> float:
     """One sample of the metrics text."""
-    address = next(line.split()[-1] for line in gateway.out if line.startswith("internal metrics "))
-    with Client(address) as client:
+
+    def address() -> str | None:
+        return next((line.split()[-1] for line in gateway.out if line.startswith("internal metrics ")), None)
+
+    wait_for(address, "its address")
+    with Client(address() or "") as client:
         text = client.exchange(get(b"/metrics")).body.decode()
     found = re.search(rf"^fastgate_realtime_{re.escape(sample)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0

@@ -224,7 +224,7 @@ fn admit(worker: &Rc<Worker>, listener: &Rc<Listener>, fd: OwnedFd, peer: Option
         return;
     };
     if let Some(other) = adopt::roomier(worker) {
-        let state = State { bind: listener.bind.clone(), peer, pending: Vec::new() };
+        let state = State { bind: listener.bind.clone(), peer, pending: Vec::new(), hub: None };
         match adopt::send(worker, other, fd, &state) {
             Ok(()) => {
                 metrics.passed_on.add(1);

@@ -17,6 +17,7 @@ use rustix::net::{
 
 use crate::accept;
 use crate::host::Level;
+use crate::hub::{self, HubState};
 use crate::rt::{Readiness, Socket};
 use crate::worker::Worker;
 
@@ -32,13 +33,17 @@ pub(crate) struct State {
     pub(crate) peer: Option<IpAddr>,
     /// Bytes received and not used yet.
     pub(crate) pending: Vec<u8>,
+    /// What a subscriber's connection is in the hub.
+    pub(crate) hub: Option<HubState>,
 }
 
 impl State {
     fn encode(&self) -> Vec<u8> {
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let mut out = Vec::with_capacity(self.bind.len() + peer.len() + self.pending.len() + 2);
-        for text in [self.bind.as_bytes(), peer.as_bytes()] {
+        // JSON holds no line break.
+        let hub = self.hub.as_ref().map(|hub| serde_json::to_vec(hub).unwrap_or_default()).unwrap_or_default();
+        let mut out = Vec::with_capacity(self.bind.len() + peer.len() + hub.len() + self.pending.len() + 3);
+        for text in [self.bind.as_bytes(), peer.as_bytes(), &hub] {
             out.extend_from_slice(text);
             out.push(b'\n');
         }
@@ -47,11 +52,13 @@ impl State {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut parts = bytes.splitn(3, |b| *b == b'\n');
+        let mut parts = bytes.splitn(4, |b| *b == b'\n');
         let bind = String::from_utf8(parts.next()?.to_vec()).ok()?;
         let peer = std::str::from_utf8(parts.next()?).ok()?;
         let peer = if peer.is_empty() { None } else { Some(peer.parse().ok()?) };
-        Some(Self { bind, peer, pending: parts.next()?.to_vec() })
+        let hub = parts.next()?;
+        let hub = if hub.is_empty() { None } else { Some(serde_json::from_slice(hub).ok()?) };
+        Some(Self { bind, peer, hub, pending: parts.next()?.to_vec() })
     }
 }
 
@@ -95,7 +102,10 @@ pub(crate) async fn run(worker: Rc<Worker>, channel: Socket) {
         let received = ready.and_then(|()| channel.try_call(Readiness::Read, |fd| receive(&fd, &mut buffer)));
         match received {
             Ok((fd, n)) => match State::decode(&buffer[..n]) {
-                Some(state) => accept::adopt(&worker, fd, state),
+                Some(state) => match &state.hub {
+                    Some(hub) => hub::adopt(&worker, fd, &state, hub),
+                    None => accept::adopt(&worker, fd, state),
+                },
                 None => worker.log(Level::Error, "a connection was passed on with a state that cannot be read"),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -126,7 +136,8 @@ mod tests {
     #[test]
     fn a_state_survives_the_way() {
         for peer in [None, Some("2001:db8::1".parse().unwrap())] {
-            let state = State { bind: "127.0.0.1:80".into(), peer, pending: b"GET / HTTP/1.1\r\n\n".to_vec() };
+            let state =
+                State { bind: "127.0.0.1:80".into(), peer, hub: None, pending: b"GET / HTTP/1.1\r\n\n".to_vec() };
             assert_eq!(State::decode(&state.encode()), Some(state));
         }
         assert_eq!(State::decode(b"no newline"), None);

@@ -69,7 +69,11 @@ impl Place {
         Self { worker: worker.clone(), line, count: Some(count) }
     }
 
-    #[expect(dead_code, reason = "what moves sessions comes with the next change")]
+    /// The name of the listener it is counted at, among these.
+    pub(crate) fn listener(&self, lines: &[(Arc<str>, Arc<ListenerLine>)]) -> Option<String> {
+        lines.iter().find(|(_, line)| Arc::ptr_eq(line, &self.line)).map(|(name, _)| name.to_string())
+    }
+
     /// Leaves the process's counts to the worker that takes the connection over.
     pub(crate) fn hand_over(mut self) {
         if let Some(count) = self.count.take() {

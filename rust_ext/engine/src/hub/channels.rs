@@ -8,6 +8,8 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::moving::Expected;
+use super::slab::Key;
 use super::{Broker, Publication, PublishError, Sender};
 use crate::clock;
 use crate::rt::Inbox;
@@ -33,10 +35,37 @@ pub struct Delivered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
+/// What reaches a worker in the order of its channels.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    Publication(Arc<Publication>),
+    /// A session leaves a channel for another worker's: what came before is for it, what follows is not.
+    Depart(Key, Arc<str>),
+    /// A session of another worker joins a channel: what follows is for it.
+    Expect(Arc<Expected>, Arc<str>),
+    /// An expected session will not come.
+    Forget(u64),
+}
+
+impl Parcel {
+    /// What a publication counts for.
+    pub(crate) fn weigh(publication: &Publication) -> usize {
+        publication.payload.len() + OVERHEAD
+    }
+
+    /// What it counts for.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Publication(publication) => Self::weigh(publication),
+            Self::Depart(..) | Self::Expect(..) | Self::Forget(_) => OVERHEAD,
+        }
+    }
+}
+
 /// Where a worker's publications wait: a queue bounded by bytes.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) inbox: Inbox<Arc<Publication>>,
+    pub(crate) inbox: Inbox<Parcel>,
     waiting: AtomicUsize,
 }
 
@@ -46,27 +75,19 @@ impl Post {
         Self { inbox: Inbox::new(), waiting: AtomicUsize::new(0) }
     }
 
-    fn weight(publication: &Publication) -> usize {
-        publication.payload.len() + OVERHEAD
-    }
-
     fn has_room(&self, bytes: usize) -> bool {
         self.waiting.load(Relaxed) + bytes <= INBOX_BYTES
     }
 
-    fn put(&self, publication: Arc<Publication>) {
-        self.waiting.fetch_add(Self::weight(&publication), Relaxed);
-        self.inbox.send([publication]);
+    /// Puts something in.
+    pub(crate) fn put(&self, parcel: Parcel) {
+        self.waiting.fetch_add(parcel.weight(), Relaxed);
+        self.inbox.send([parcel]);
     }
 
-    /// The worker has delivered it.
-    pub(crate) fn done(&self, publication: &Publication) {
-        self.waiting.fetch_sub(Self::weight(publication), Relaxed);
-    }
-
-    /// Bytes that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Relaxed)
+    /// The worker has done with something of that weight.
+    pub(crate) fn done(&self, weight: usize) {
+        self.waiting.fetch_sub(weight, Relaxed);
     }
 }
 
@@ -163,6 +184,30 @@ impl Channels {
         }
     }
 
+    /// A member goes from one worker to another; both are told at the same place of the channel's order.
+    pub(crate) fn transfer(
+        &self,
+        workers: &[WorkerShared],
+        channel: &str,
+        (from, depart): (usize, Parcel),
+        (to, arrive): (usize, Parcel),
+    ) {
+        let mut shard = self.shard(channel);
+        let Some(entry) = shard.get_mut(channel) else { return };
+        if let Some(at) = entry.workers.iter().position(|(index, _)| *index == from) {
+            entry.workers[at].1 -= 1;
+            if entry.workers[at].1 == 0 {
+                entry.workers.swap_remove(at);
+            }
+        }
+        match entry.workers.iter_mut().find(|(index, _)| *index == to) {
+            Some((_, members)) => *members += 1,
+            None => entry.workers.push((to, 1)),
+        }
+        workers[from].post.put(depart);
+        workers[to].post.put(arrive);
+    }
+
     /// Puts a publication into the inbox of every worker with members: in the same order on all of them.
     ///
     /// # Errors
@@ -186,7 +231,7 @@ impl Channels {
         let at = clock::monotonic_ns();
         let publication = Arc::new(Publication { channel, payload, offset: entry.offset, at, from });
         for (worker, _) in &entry.workers {
-            workers[*worker].post.put(publication.clone());
+            workers[*worker].post.put(Parcel::Publication(publication.clone()));
         }
         Ok(Delivered { members: entry.members })
     }
@@ -196,6 +241,7 @@ impl Channels {
         self.delivered.load(Relaxed)
     }
 
+    #[cfg_attr(not(test), allow(dead_code, reason = "for the broker"))]
     /// Subscribes every channel that wants the broker there, for one that is new.
     pub(crate) fn resubscribe(&self, broker: &dyn Broker) {
         for shard in &self.shards {

@@ -27,6 +27,7 @@ pub(crate) struct Endpoint {
     encoding: Encoding,
     pub(crate) websocket: bool,
     pub(crate) sse: bool,
+    pub(crate) deflate: bool,
     pub(crate) publish: Option<Rate>,
     pub(crate) max_members: u32,
     pub(crate) max_message: usize,
@@ -112,9 +113,10 @@ impl Endpoint {
             name: route.name.as_str().into(),
             templates,
             brokered: endpoint.source == Source::Redis,
-            encoding: Encoding { format: endpoint.format, wrap: endpoint.wrap, sse: false },
+            encoding: Encoding { format: endpoint.format, wrap: endpoint.wrap, sse: false, deflate: false },
             websocket: endpoint.websocket,
             sse: endpoint.sse,
+            deflate: endpoint.deflate,
             publish: endpoint.publish.as_ref().map(Rate::new),
             max_members: endpoint.max_members,
             max_message: endpoint.max_message as usize,
@@ -127,13 +129,13 @@ impl Endpoint {
     }
 
     /// How publications look to its sessions.
-    pub(crate) fn encoding(&self, sse: bool) -> Encoding {
-        Encoding { sse, ..self.encoding }
+    pub(crate) fn encoding(&self, sse: bool, deflate: bool) -> Encoding {
+        Encoding { sse, deflate, ..self.encoding }
     }
 
     /// What holds for frames of its clients.
-    pub(crate) fn rules(&self) -> Rules {
-        Rules { role: Role::Server, max_message: self.max_message, deflate: false }
+    pub(crate) fn rules(&self, deflate: bool) -> Rules {
+        Rules { role: Role::Server, max_message: self.max_message, deflate }
     }
 
     /// The channels of one connection, each once.

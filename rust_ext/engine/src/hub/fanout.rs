@@ -9,10 +9,10 @@ use std::sync::Arc;
 use fastgate_core::snapshot::WhenFull;
 
 use super::frames::Prepared;
-use super::session::{Delivered, Memberships, Phase, Session};
+use super::session::{Delivered, Memberships, Session};
 use super::shard::Inner;
 use super::slab::Key;
-use super::{Publication, Sender};
+use super::{Parcel, Publication, Sender};
 use crate::metrics::hub::Lost as Why;
 use crate::rt;
 use crate::worker::Worker;
@@ -30,8 +30,9 @@ pub(crate) struct Job {
     publications: Vec<Arc<Publication>>,
     /// By encoding, made when the first session wants it.
     prepared: Vec<Prepared>,
-    /// Members that get less than the others: publications of their own.
+    /// Members that get less than the others: not what they sent, or not what another worker has given them.
     apart: Vec<Key>,
+    late: Vec<(Key, u64)>,
     /// Members whose turn has not come, once it did not end in its first turn; until then the channel's own list.
     rest: Option<Vec<Key>>,
     at: usize,
@@ -48,9 +49,48 @@ struct Counts {
 }
 
 impl Job {
+    /// The channel it serves.
+    pub(crate) fn channel(&self) -> u32 {
+        self.channel
+    }
+
+    /// Strikes a session that departs from its list; what the session is still owed.
+    pub(crate) fn settle(&mut self, key: Key, members: &[Key], worker: usize) -> Vec<Arc<Publication>> {
+        let owes = self.rest.as_deref().unwrap_or(members)[self.at..].contains(&key);
+        if let Some(rest) = &mut self.rest {
+            // Nobody has this name.
+            rest.iter_mut().filter(|one| **one == key).for_each(|one| one.generation = 0);
+        }
+        self.publications_for(key, worker).filter(|_| owes).cloned().collect()
+    }
+
+    /// A session joins that another worker has served so far: what lies here already is not for it.
+    pub(crate) fn joins_late(&mut self, key: Key) {
+        // Once it has begun it has its own list, in which no newcomer stands.
+        if self.rest.is_none()
+            && let Some(last) = self.publications.last()
+        {
+            self.late.push((key, last.offset));
+        }
+    }
+
+    /// Whether a session gets what all get.
+    #[inline]
+    fn serves_alike(&self, key: Key) -> bool {
+        self.apart.is_empty() && self.late.is_empty()
+            || !self.apart.contains(&key) && !self.late.iter().any(|(late, _)| *late == key)
+    }
+
+    /// What of it is for a session.
+    fn publications_for(&self, key: Key, worker: usize) -> impl Iterator<Item = &Arc<Publication>> {
+        let behind = self.late.iter().find(|(late, _)| *late == key).map_or(0, |(_, offset)| *offset);
+        let hears = move |one: &&Arc<Publication>| one.offset > behind && own(one, worker) != Some(key);
+        self.publications.iter().filter(hears)
+    }
+
     fn new(channel: u32, publications: Vec<Arc<Publication>>, worker: usize) -> Self {
         let apart = publications.iter().filter_map(|publication| own(publication, worker)).collect();
-        Self { channel, publications, prepared: Vec::new(), apart, rest: None, at: 0 }
+        Self { channel, publications, prepared: Vec::new(), apart, late: Vec::new(), rest: None, at: 0 }
     }
 }
 
@@ -73,7 +113,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
             busy = inner.turn(&worker);
         } else {
             // Nobody is here any more: the worker ends.
-            came.iter().for_each(|publication| post.done(publication));
+            came.iter().for_each(|parcel| post.done(parcel.weight()));
             busy = false;
         }
         if busy {
@@ -84,14 +124,32 @@ pub(crate) async fn run(worker: Rc<Worker>) {
 
 impl Inner {
     /// Sorts publications by channel; those of a channel that is being served wait.
-    pub(crate) fn take_in(&mut self, worker: &Worker, came: Vec<Arc<Publication>>) {
+    pub(crate) fn take_in(&mut self, worker: &Worker, came: Vec<Parcel>) {
         let post = &worker.shared.workers[worker.index].post;
         let mut fresh = Vec::new();
-        for publication in came {
+        for parcel in came {
+            let weight = parcel.weight();
+            let publication = match parcel {
+                Parcel::Publication(publication) => publication,
+                moving => {
+                    post.done(weight);
+                    // Their place among publications is what they are about.
+                    for index in fresh.drain(..) {
+                        self.begin_job(worker, index);
+                    }
+                    match moving {
+                        Parcel::Depart(key, name) => self.settle(worker, key, &name),
+                        Parcel::Expect(expected, name) => self.expect(worker, &expected, &name),
+                        Parcel::Forget(id) => self.forget(worker, id),
+                        Parcel::Publication(_) => {}
+                    }
+                    continue;
+                }
+            };
             let found = self.table.find(&publication.channel);
             let Some((index, channel)) = found.and_then(|index| Some((index, self.table.get_mut(index)?))) else {
                 // Its last member has left.
-                post.done(&publication);
+                post.done(weight);
                 continue;
             };
             if !channel.busy && channel.waiting.is_empty() {
@@ -108,7 +166,9 @@ impl Inner {
         let Some(channel) = self.table.get_mut(index) else { return };
         channel.busy = true;
         let publications = std::mem::take(&mut channel.waiting);
-        self.jobs.push_back(Job::new(index, publications, worker.index));
+        let mut job = Job::new(index, publications, worker.index);
+        job.late = std::mem::take(&mut channel.late);
+        self.jobs.push_back(job);
     }
 
     /// One turn; whether something is left to do.
@@ -181,7 +241,7 @@ impl Inner {
             }
             stride += 1;
             job.at += 1;
-            let Some(session) = self.sessions.get_mut(key).filter(|session| session.phase == Phase::Open) else {
+            let Some(session) = self.sessions.get_mut(key).filter(|session| session.takes()) else {
                 continue;
             };
             let gathers = several
@@ -196,20 +256,20 @@ impl Inner {
                     }
                 };
             let before = session.queued();
-            let delivered = if job.apart.is_empty() || !job.apart.contains(&key) {
+            let delivered = if job.serves_alike(key) {
                 let encoding = session.encoding;
                 let at = match job.prepared.iter().position(|prepared| prepared.encoding == encoding) {
                     Some(at) => at,
                     None => {
                         let all = job.publications.iter().map(|publication| &**publication);
-                        job.prepared.push(Prepared::new(encoding, all));
+                        job.prepared.push(Prepared::new(encoding, all, &mut self.spare));
                         job.prepared.len() - 1
                     }
                 };
                 give(session, &job.prepared[at], job.channel, gathers, now, counts)
             } else {
-                let others = job.publications.iter().filter(|publication| own(publication, worker.index) != Some(key));
-                let prepared = Prepared::new(session.encoding, others.map(|publication| &**publication));
+                let less = job.publications_for(key, worker.index).map(|publication| &**publication);
+                let prepared = Prepared::new(session.encoding, less, &mut self.spare);
                 give(session, &prepared, job.channel, gathers, now, counts)
             };
             match delivered {
@@ -237,7 +297,7 @@ impl Inner {
         let now = worker.clock.read();
         for publication in &job.publications {
             worker.metrics().hub.lag.record(now.saturating_sub(publication.at));
-            post.done(publication);
+            post.done(Parcel::weigh(publication));
         }
         let Some(channel) = self.table.get_mut(job.channel) else { return };
         channel.busy = false;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use fastgate_core::snapshot::PublicationFormat;
-use fastgate_core::websocket::{Opcode, write_frame};
+use fastgate_core::websocket::{Deflater, Opcode, write_compressed, write_frame};
 use serde::de::IgnoredAny;
 
 use super::Publication;
@@ -20,6 +20,8 @@ pub(crate) struct Encoding {
     pub(crate) wrap: bool,
     /// Events of a stream, not WebSocket frames.
     pub(crate) sse: bool,
+    /// Compressed where that makes them smaller.
+    pub(crate) deflate: bool,
 }
 
 /// Whole messages behind one another.
@@ -43,25 +45,25 @@ impl Frames {
 pub(crate) struct Prepared {
     pub(crate) encoding: Encoding,
     pub(crate) parts: Vec<Rc<Frames>>,
-    /// Messages in them.
-    pub(crate) messages: u32,
     /// Publications that this encoding cannot carry.
     pub(crate) unfit: u32,
 }
 
 impl Prepared {
     /// Prepares publications of one channel, in their order.
-    pub(crate) fn new<'a>(encoding: Encoding, publications: impl Iterator<Item = &'a Publication>) -> Self {
+    pub(crate) fn new<'a>(
+        encoding: Encoding,
+        publications: impl Iterator<Item = &'a Publication>,
+        spare: &mut Spare,
+    ) -> Self {
         let (mut parts, mut open) = (Vec::new(), Frames::default());
-        let (mut messages, mut unfit) = (0, 0);
-        let mut scratch = Vec::new();
+        let mut unfit = 0;
         for publication in publications {
             let from = open.bytes.len();
             if from > 0 && from + publication.payload.len() > PART {
                 parts.push(Rc::new(std::mem::take(&mut open)));
             }
-            if encoding.write(&mut open.bytes, publication, &mut scratch) {
-                messages += 1;
+            if encoding.write(&mut open.bytes, publication, spare) {
                 open.ends.push(u32::try_from(open.bytes.len()).unwrap_or(u32::MAX));
             } else {
                 unfit += 1;
@@ -70,17 +72,35 @@ impl Prepared {
         if !open.ends.is_empty() {
             parts.push(Rc::new(open));
         }
-        Self { encoding, parts, messages, unfit }
+        Self { encoding, parts, unfit }
+    }
+}
+
+/// What preparing needs now and then: kept, so that it is made once.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    envelope: Vec<u8>,
+    deflater: Option<Deflater>,
+}
+
+impl Spare {
+    /// Writes a data frame, compressed if that is wanted and makes it smaller: once for all who get it.
+    fn frame(&mut self, out: &mut Vec<u8>, opcode: Opcode, content: &[u8], deflate: bool) {
+        let compressed = if deflate { self.deflater.get_or_insert_default().deflate(content) } else { None };
+        match compressed {
+            Some(compressed) => write_compressed(out, opcode, &compressed),
+            None => write_frame(out, opcode, content),
+        }
     }
 }
 
 impl Encoding {
     /// Appends one publication; `false`, and nothing, when it does not fit: it is no text, or no JSON for an envelope.
-    fn write(self, out: &mut Vec<u8>, publication: &Publication, scratch: &mut Vec<u8>) -> bool {
+    fn write(self, out: &mut Vec<u8>, publication: &Publication, spare: &mut Spare) -> bool {
         let payload = &*publication.payload;
         let text = match self.format {
             PublicationFormat::Binary => {
-                write_frame(out, Opcode::Binary, payload);
+                spare.frame(out, Opcode::Binary, payload, self.deflate);
                 return true;
             }
             PublicationFormat::Json | PublicationFormat::Text => match std::str::from_utf8(payload) {
@@ -88,21 +108,17 @@ impl Encoding {
                 Err(_) => return false,
             },
         };
-        let content = if self.wrap {
-            scratch.clear();
-            if !envelope(scratch, self.format, &publication.channel, text) {
-                return false;
-            }
-            scratch
-        } else {
-            payload
-        };
-        if self.sse {
+        let mut wrapped = std::mem::take(&mut spare.envelope);
+        wrapped.clear();
+        let fits = !self.wrap || envelope(&mut wrapped, self.format, &publication.channel, text);
+        let content = if self.wrap { &wrapped } else { payload };
+        if fits && self.sse {
             event(out, publication.offset, content);
-        } else {
-            write_frame(out, Opcode::Text, content);
+        } else if fits {
+            spare.frame(out, Opcode::Text, content, self.deflate);
         }
-        true
+        spare.envelope = wrapped;
+        fits
     }
 
     /// Tells how many messages were dropped, where the encoding has a way to.
@@ -169,15 +185,15 @@ mod tests {
     }
 
     fn encoded(encoding: Encoding, payload: &[u8]) -> Option<String> {
-        let prepared = Prepared::new(encoding, [publication(payload)].iter());
+        let prepared = Prepared::new(encoding, [publication(payload)].iter(), &mut Spare::default());
         let part = prepared.parts.first()?;
-        assert_eq!((prepared.messages, prepared.unfit), (1, 0));
+        assert_eq!((part.ends.len(), prepared.unfit), (1, 0));
         Some(String::from_utf8_lossy(&part.bytes).into_owned())
     }
 
     #[test]
     fn each_encoding_has_its_form() {
-        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false };
+        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false, deflate: false };
         assert_eq!(encoded(json, b"[1]").unwrap(), "\u{fffd}\u{3}[1]");
         let wrapped = Encoding { wrap: true, ..json };
         assert_eq!(&encoded(wrapped, b"[1]").unwrap()[4..], r#"{"channel":"a\"b","data":[1]}"#);
@@ -187,6 +203,9 @@ mod tests {
         assert_eq!(encoded(sse, b"1\r\n2\n\n3").unwrap(), "id: 7\ndata: 1\ndata: 2\ndata: \ndata: 3\n\n");
         let binary = Encoding { format: PublicationFormat::Binary, ..json };
         assert!(encoded(binary, b"\xff").is_some());
+        let deflated = encoded(Encoding { deflate: true, ..json }, &[b'1'; 500]).unwrap();
+        assert!(deflated.len() < 50 && deflated.starts_with('\u{fffd}'), "{deflated:?}");
+        assert_eq!(encoded(Encoding { deflate: true, ..json }, b"[1]").unwrap(), "\u{fffd}\u{3}[1]");
         for (encoding, unfit) in [(json, &b"\xff"[..]), (wrapped, b"{"), (sse, b"\xff")] {
             assert_eq!(encoded(encoding, unfit), None);
         }
@@ -194,18 +213,18 @@ mod tests {
 
     #[test]
     fn a_large_tick_has_several_parts_and_a_large_message_is_one() {
-        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false };
+        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false, deflate: false };
         let publications: Vec<_> = [40_000, 40_000, 200_000, 10, 10].map(|n| publication(&vec![b'1'; n])).into();
-        let prepared = Prepared::new(json, publications.iter());
+        let prepared = Prepared::new(json, publications.iter(), &mut Spare::default());
         let lengths: Vec<_> = prepared.parts.iter().map(|part| part.ends.len()).collect();
-        assert_eq!((lengths, prepared.messages), (vec![1, 1, 1, 2], 5));
+        assert_eq!(lengths, [1, 1, 1, 2]);
         let part = &prepared.parts[3];
         assert_eq!(part.messages().collect::<Vec<_>>(), [(0, 12), (12, 24)]);
     }
 
     #[test]
     fn who_missed_something_is_told_where_there_is_a_way() {
-        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false };
+        let json = Encoding { format: PublicationFormat::Json, wrap: false, sse: false, deflate: false };
         assert_eq!(json.notice(3), None);
         assert_eq!(Encoding { wrap: true, ..json }.notice(3).unwrap(), b"\x81\x0d{\"dropped\":3}");
         assert_eq!(Encoding { sse: true, ..json }.notice(3).unwrap(), b"event: dropped\ndata: 3\n\n");

@@ -22,6 +22,9 @@ const COMMENT: &[u8] = b":\n\n";
 /// Pings of one sweep that do not count against its portion.
 const FEW: usize = 64;
 
+/// Ticks between two looks at a session for which something waits.
+const RETRY: Tick = 10;
+
 /// Slots between two looks at the clock.
 const STRIDE: usize = 64;
 
@@ -81,8 +84,10 @@ impl Inner {
     fn look(&mut self, worker: &Worker, key: Key, now: Tick, pings: &mut usize) {
         let all = self.sessions.len();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.phase != Phase::Open {
-            return self.remove(worker, key);
+        match session.phase {
+            Phase::Open => {}
+            Phase::Moving => return,
+            Phase::Closing | Phase::Closed => return self.remove(worker, key),
         }
         let endpoint = session.endpoint.clone();
         if let Some(since) = session.waits_since() {
@@ -93,8 +98,10 @@ impl Inner {
                 worker.metrics().hub.dropped(Why::Slow, lost);
                 return self.remove(worker, key);
             }
-            // A ping would only wait behind what waits already.
-            return self.sessions.set_due(key.slot, stalled);
+            // A ping would only wait behind what waits already. The kernel tells of room; a look is for when it had no
+            // memory.
+            self.sessions.set_due(key.slot, stalled.min(now.saturating_add(RETRY)));
+            return self.flush(worker, key);
         }
         if session.pinged > 0 {
             let late = session.pinged.saturating_add(endpoint.pong).saturating_add(GRAIN);

@@ -53,7 +53,7 @@ impl Inner {
     /// A socket has something to tell.
     fn event(&mut self, worker: &Worker, event: Event) {
         let key = Key::from(event.key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.phase != Phase::Moving) else { return };
         if event.writable && session.waits_since().is_some() {
             self.flush(worker, key);
         }
@@ -91,7 +91,7 @@ impl Inner {
         if session.phase != Phase::Open || session.encoding.sse {
             return;
         }
-        let rules = session.endpoint.rules();
+        let rules = session.endpoint.rules(session.encoding.deflate);
         let mut receiver = std::mem::take(&mut session.receiver);
         let mut at = 0;
         loop {

@@ -49,6 +49,19 @@ impl Memberships {
         }
     }
 
+    /// One more.
+    pub(crate) fn add(&mut self, one: Membership) {
+        let all = self.all().iter().copied().chain([one]).collect();
+        *self = Self::new(all);
+    }
+
+    /// One fewer: the place it had.
+    pub(crate) fn leave(&mut self, channel: u32) -> Option<u32> {
+        let position = self.all().iter().find(|one| one.channel == channel)?.position;
+        *self = Self::new(self.all().iter().copied().filter(|one| one.channel != channel).collect());
+        Some(position)
+    }
+
     /// The place in that channel has changed.
     pub(crate) fn moved(&mut self, channel: u32, position: u32) {
         let all = match self {
@@ -66,6 +79,8 @@ impl Memberships {
 pub(crate) enum Phase {
     /// It gets publications.
     Open,
+    /// It gets what was published before it departs; it is not read any more.
+    Moving,
     /// Its last frame waits to be written; nothing else is.
     Closing,
     /// Everything is out; what the client still sends is thrown away until it ends too.
@@ -75,7 +90,8 @@ pub(crate) enum Phase {
 /// A subscriber.
 #[derive(Debug)]
 pub(crate) struct Session {
-    fd: OwnedFd,
+    /// None while a session is expected whose socket has not come yet.
+    fd: Option<OwnedFd>,
     pub(crate) phase: Phase,
     pub(crate) encoding: Encoding,
     /// The tick of its last bytes, of the ping it has not answered (0: none), and of its beginning.
@@ -95,8 +111,8 @@ pub(crate) struct Session {
     /// When its next message may come (GCRA), in nanoseconds.
     pub(crate) publish_at: u64,
     pub(crate) peer: Option<IpAddr>,
-    /// Its place in all counts.
-    pub(crate) place: Place,
+    /// Its place in all counts; it comes with the socket.
+    pub(crate) place: Option<Place>,
 }
 
 /// The connection is gone.
@@ -117,13 +133,13 @@ pub(crate) struct Delivered {
 impl Session {
     /// A new one.
     pub(crate) fn new(
-        fd: OwnedFd,
+        fd: Option<OwnedFd>,
         encoding: Encoding,
         now: Tick,
         endpoint: Arc<Endpoint>,
         memberships: Memberships,
         peer: Option<IpAddr>,
-        place: Place,
+        place: Option<Place>,
     ) -> Self {
         Self {
             fd,
@@ -146,8 +162,13 @@ impl Session {
     }
 
     /// Its descriptor.
-    pub(crate) fn fd(&self) -> &OwnedFd {
-        &self.fd
+    pub(crate) fn fd(&self) -> Option<&OwnedFd> {
+        self.fd.as_ref()
+    }
+
+    /// Whether publications are for it.
+    pub(crate) fn takes(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Moving)
     }
 
     /// What waits for it, in bytes with the keeping of them.
@@ -167,12 +188,14 @@ impl Session {
 
     /// Reads what is there; 0 is the end.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.fd, buffer, RecvFlags::DONTWAIT)?.0)
+        let fd = self.fd.as_ref().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(rustix::net::recv(fd, buffer, RecvFlags::DONTWAIT)?.0)
     }
 
     /// One send; 0 when nothing fits.
     fn send(&self, bytes: &[u8]) -> Result<usize, Gone> {
-        match rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        let Some(fd) = &self.fd else { return Ok(0) };
+        match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Ok(n) => Ok(n),
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Ok(0),
             Err(_) => Err(Gone),
@@ -275,6 +298,7 @@ impl Session {
     /// Writes what waits and fits; `true` when nothing is left.
     pub(crate) fn flush(&mut self, now: Tick) -> Result<bool, Gone> {
         let Some(queue) = &mut self.queue else { return Ok(true) };
+        let Some(fd) = &self.fd else { return Ok(false) };
         if queue.untold > 0
             && let Some(notice) = self.encoding.notice(queue.untold)
             && queue.control(&notice)
@@ -286,7 +310,7 @@ impl Session {
             queue.gather(&mut pieces);
             let total: usize = pieces.iter().map(|piece| piece.len()).sum();
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            let n = match rustix::net::sendmsg(&self.fd, &pieces, &mut SendAncillaryBuffer::default(), flags) {
+            let n = match rustix::net::sendmsg(fd, &pieces, &mut SendAncillaryBuffer::default(), flags) {
                 Ok(n) => n,
                 Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => return Ok(false),
                 Err(_) => return Err(Gone),
@@ -305,7 +329,7 @@ impl Session {
     /// Ends our direction.
     pub(crate) fn shutdown(&self) {
         // A connection that is gone already has ended too.
-        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write);
+        let _ = self.fd.as_ref().map(|fd| rustix::net::shutdown(fd, rustix::net::Shutdown::Write));
     }
 
     /// What waits, as bytes in order.
@@ -313,15 +337,17 @@ impl Session {
         self.queue.as_ref().map(|queue| queue.bytes()).unwrap_or_default()
     }
 
-    /// Puts bytes that another worker had waiting before everything else.
-    pub(crate) fn restore(&mut self, unsent: &[u8], now: Tick) {
+    /// Its socket has come, with bytes that another worker had for it: they go before everything else.
+    pub(crate) fn arrive(&mut self, fd: OwnedFd, place: Place, unsent: &[u8], now: Tick) {
+        self.fd = Some(fd);
+        self.place = Some(place);
         if !unsent.is_empty() {
             self.queue(now).begin_control(unsent);
         }
     }
 
     /// Its descriptor and its place, without the rest.
-    pub(crate) fn into_parts(self) -> (OwnedFd, Place) {
+    pub(crate) fn into_parts(self) -> (Option<OwnedFd>, Option<Place>) {
         (self.fd, self.place)
     }
 }

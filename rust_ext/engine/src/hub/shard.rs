@@ -5,10 +5,13 @@ use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fastgate_core::websocket::write_close;
 
 use super::fanout::{self, Job};
+use super::frames::Spare;
+use super::moving::Moves;
 use super::session::{Gone, Membership, Memberships, Phase, Session};
 use super::slab::{Key, Slab};
 use super::table::Table;
@@ -44,6 +47,10 @@ pub(crate) struct Inner {
     pub(crate) gathered: Vec<Key>,
     /// Sessions that had more to read than fits.
     pub(crate) again: Vec<Key>,
+    /// What preparing frames needs.
+    pub(crate) spare: Spare,
+    /// Sessions on their way to other workers, or from them.
+    pub(crate) moves: Moves,
 }
 
 impl Shard {
@@ -69,6 +76,8 @@ impl Shard {
                 jobs: VecDeque::new(),
                 gathered: Vec::new(),
                 again: Vec::new(),
+                spare: Spare::default(),
+                moves: Moves::default(),
             }));
             spawn_vital(worker, "hub", reading::run(worker.clone(), set));
             spawn_vital(worker, "delivery", fanout::run(worker.clone()));
@@ -116,7 +125,7 @@ pub(crate) fn enter(conn: Conn, entrance: Entrance) {
     let due = ping::due(&worker, &endpoint, now);
     let line = &worker.metrics().hub;
     line.opened[usize::from(encoding.sse)].add(1);
-    let session = Session::new(fd, encoding, now, endpoint, memberships, peer, place);
+    let session = Session::new(Some(fd), encoding, now, endpoint, memberships, peer, Some(place));
     inner.sessions.insert(key, session, due);
     inner.start(&worker, key, &head, pending);
 }
@@ -125,21 +134,21 @@ impl Inner {
     /// A new session says its first bytes, hears those that came already, and is watched from now on.
     pub(crate) fn start(&mut self, worker: &Worker, key: Key, head: &[u8], mut pending: Vec<u8>) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.control(head, worker.deadlines.now()).is_err() {
+        if !head.is_empty() && session.control(head, worker.deadlines.now()).is_err() {
             return self.remove(worker, key);
         }
         if !pending.is_empty() {
             self.heard(worker, key, &mut pending);
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if self.set.add(session.fd(), key.number()).is_err() {
+        if session.fd().is_some_and(|fd| self.set.add(fd, key.number()).is_err()) {
             self.remove(worker, key);
         }
     }
 
     /// Ends a session in order: no more publications, one last frame with the code, then our direction.
     pub(crate) fn close(&mut self, worker: &Worker, key: Key, code: u16, reason: &str) {
-        let Some(session) = self.sessions.get_mut(key).filter(|session| session.phase == Phase::Open) else { return };
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.takes()) else { return };
         let mut frame = Vec::new();
         if !session.encoding.sse {
             write_close(&mut frame, code, reason);
@@ -189,23 +198,37 @@ impl Inner {
     fn leave(&mut self, worker: &Worker, key: Key) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let memberships = std::mem::replace(&mut session.memberships, Memberships::Many(Box::default()));
-        self.leave_all(worker, &memberships);
+        self.leave_all(worker, key, &memberships);
     }
 
-    fn leave_all(&mut self, worker: &Worker, memberships: &Memberships) {
+    fn leave_all(&mut self, worker: &Worker, key: Key, memberships: &Memberships) {
         let hub = &worker.shared.hub;
         for Membership { channel, position } in memberships.all() {
-            let Some((name, moved)) = self.table.leave(*channel, *position) else { continue };
-            if let Some(session) = moved.and_then(|key| self.sessions.get_mut(key)) {
-                session.memberships.moved(*channel, *position);
+            if let Some(name) = self.left(*channel, *position)
+                && !self.is_departing(key)
+            {
+                hub.channels.leave(hub.broker().as_deref(), worker.index, &name);
             }
-            hub.channels.leave(hub.broker().as_deref(), worker.index, &name);
         }
+        self.departure_ended(worker, key);
+    }
+
+    /// A place in a channel of this worker is free; the channel's name.
+    pub(crate) fn left(&mut self, channel: u32, position: u32) -> Option<Arc<str>> {
+        let (name, moved) = self.table.leave(channel, position)?;
+        if let Some(session) = moved.and_then(|key| self.sessions.get_mut(key)) {
+            session.memberships.moved(channel, position);
+        }
+        Some(name)
     }
 
     /// Ends a session at once; its counts are released.
     pub(crate) fn remove(&mut self, worker: &Worker, key: Key) {
         if let Some(session) = self.take_out(worker, key) {
+            // One that was only expected was never counted.
+            if session.place.is_none() {
+                return;
+            }
             let line = &worker.metrics().hub;
             line.close(session.code);
             line.closed[usize::from(session.encoding.sse)].add(1);
@@ -216,7 +239,7 @@ impl Inner {
     pub(crate) fn take_out(&mut self, worker: &Worker, key: Key) -> Option<Session> {
         let mut session = self.sessions.remove(key)?;
         let memberships = std::mem::replace(&mut session.memberships, Memberships::Many(Box::default()));
-        self.leave_all(worker, &memberships);
+        self.leave_all(worker, key, &memberships);
         worker.metrics().hub.waits(session.queued(), 0);
         Some(session)
     }

@@ -7,7 +7,7 @@ use crate::deadlines::Tick;
 const CHUNK: usize = 256;
 
 /// A session's name within its worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) slot: u32,
     pub(crate) generation: u32,

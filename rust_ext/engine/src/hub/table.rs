@@ -13,6 +13,8 @@ pub(crate) struct Channel {
     pub(crate) members: Vec<Key>,
     /// Publications whose turn comes when the job under way is done.
     pub(crate) waiting: Vec<Arc<Publication>>,
+    /// Members that get only what comes behind that offset: sessions that another worker has served so far.
+    pub(crate) late: Vec<(Key, u64)>,
     /// A job delivers its publications.
     pub(crate) busy: bool,
 }
@@ -50,7 +52,8 @@ impl Table {
     }
 
     fn open(&mut self, name: &Arc<str>) -> u32 {
-        let new = Channel { name: name.clone(), members: Vec::new(), waiting: Vec::new(), busy: false };
+        let new =
+            Channel { name: name.clone(), members: Vec::new(), waiting: Vec::new(), late: Vec::new(), busy: false };
         let channel = match self.free.pop() {
             Some(channel) => {
                 self.channels[channel as usize] = Some(new);

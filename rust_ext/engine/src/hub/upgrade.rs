@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fastgate_core::filter::{Content, StreamHead, StreamKind, write_stream_head};
 use fastgate_core::http1::Method;
 use fastgate_core::route::{Captures, NoChannel};
-use fastgate_core::websocket::websocket_accept;
+use fastgate_core::websocket::{negotiate_deflate, websocket_accept};
 
 use super::endpoint::Endpoint;
 use super::frames::Encoding;
@@ -122,6 +122,14 @@ fn admit(
         Kind::WebSocket(key) => Some(websocket_accept(key)),
         Kind::Events => None,
     };
+    let extensions = if endpoint.deflate && accept.is_some() {
+        negotiate_deflate(request.get(bytes, b"sec-websocket-extensions"))
+            .map_err(|_| Refusal::new(400, "Sec-WebSocket-Extensions is not valid"))?
+    } else {
+        None
+    };
+    let extensions = extensions.map(str::as_bytes);
+    let deflate = extensions.is_some();
     let mut origins = request.get(bytes, b"origin");
     let origin = origins.next();
     if origins.next().is_some() || !endpoint.origins.allows(origin, request.authority(bytes)) {
@@ -137,14 +145,14 @@ fn admit(
     let joined = Joined::all(worker, endpoint, &channels)
         .ok_or(Refusal { fields: RETRY, ..Refusal::new(503, "the channel has no room for another member") })?;
     let kind = match &accept {
-        Some(accept) => StreamKind::WebSocket { accept, extensions: None },
+        Some(accept) => StreamKind::WebSocket { accept, extensions },
         None => StreamKind::Events,
     };
     let date = worker.date.borrow();
     let request_id = about.request_id.as_bytes();
     let mut answer = Vec::with_capacity(256);
     write_stream_head(&mut answer, &StreamHead { kind, request_id, date: &*date, edits: &route.response_edits });
-    let encoding = endpoint.encoding(accept.is_none());
+    let encoding = endpoint.encoding(accept.is_none(), deflate);
     Ok(Entrance { endpoint: endpoint.clone(), encoding, joined, head: answer })
 }
 

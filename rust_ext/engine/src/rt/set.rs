@@ -45,7 +45,6 @@ impl Set {
         Ok(epoll::add(self.0.get_ref(), socket, EventData::new_u64(key), all)?)
     }
 
-    #[expect(dead_code, reason = "what moves sessions comes with the next change")]
     /// Takes a socket out that lives on elsewhere; one that closes leaves by itself.
     pub(crate) fn remove(&self, socket: &impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(self.0.get_ref(), socket)?)
