@@ -241,7 +241,6 @@ impl Channels {
         self.delivered.load(Relaxed)
     }
 
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the broker"))]
     /// Subscribes every channel that wants the broker there, for one that is new.
     pub(crate) fn resubscribe(&self, broker: &dyn Broker) {
         for shard in &self.shards {

@@ -79,7 +79,6 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the broker"))]
     /// Goes over to another broker, or to none; every channel with members that wants one is subscribed there.
     pub(crate) fn connect(&self, broker: Option<Arc<dyn Broker>>) {
         *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker.clone();

@@ -99,11 +99,6 @@ impl Talk {
         self.answers
     }
 
-    /// Channels that were subscribed.
-    pub(super) fn channels(&self) -> usize {
-        self.subscribed.len()
-    }
-
     /// A while has passed.
     pub(super) fn settle(&mut self) {
         self.flight.settle();

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::files::Budget;
 use crate::health::Status;
 use crate::host::{Line, NoHost};
-use crate::hub::{Delivered, Hub, Post, Publication, Sender};
+use crate::hub::{Delivered, Hub, Parcel, Post, Publication, Sender};
 use crate::live::Live;
 use crate::log::{Log, Writer};
 use crate::metrics::Metrics;
@@ -300,10 +300,13 @@ impl Process {
         let mut got = self.got.lock().unwrap();
         if got.is_empty() {
             let came = self.runtime.block_on(async { rt::timeout(DEADLINE, post.inbox.receive()).await });
-            got.extend(came.expect("a publication comes"));
+            got.extend(came.expect("a publication comes").into_iter().filter_map(|parcel| match parcel {
+                Parcel::Publication(publication) => Some(publication),
+                _ => None,
+            }));
         }
         let publication = got.pop_front().unwrap();
-        post.done(&publication);
+        post.done(Parcel::weigh(&publication));
         publication
     }
 
