@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import pytest
@@ -183,3 +184,28 @@ def test_what_a_client_must_not_do_closes_with_its_code(target: str, sent: bytes
         while (frame := other.send(PING, b"alive").frame()).opcode == TEXT:
             pass
         assert frame.payload == b"alive"
+
+
+def test_a_broadcast_is_compressed_for_who_agreed_on_it() -> None:
+    room = endpoint("d", "/d", "d", deflate=True, publish=publishing())
+    with Gateway(hub(room)) as gateway:
+        offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+        packed, plain = join(gateway, "/d", offer), join(gateway, "/d")
+        agreed = packed.answer.get("sec-websocket-extensions")
+        assert agreed is not None
+        assert agreed.startswith(b"permessage-deflate")
+        assert plain.answer.get("sec-websocket-extensions") is None
+        text = b'"%s"' % (b"again and " * 500)
+        packed.send(TEXT, text)
+        assert plain.message() == text
+        first, length = packed.client.receive(2)
+        assert (first, length < 126) == (0xC1, True), "compressed, and much smaller"
+        compressed = packed.client.receive(length)
+        assert zlib.decompressobj(-15).decompress(compressed + b"\0\0\xff\xff") == text
+        # What the client compresses is read too.
+        deflate = zlib.compressobj(wbits=-15)
+        data = (deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+        packed.send(TEXT, data, reserved=4)
+        assert plain.message() == text
+        with gateway.client() as client:
+            assert client.exchange(websocket(b"/d", b"Sec-WebSocket-Extensions: ;")).status == 400

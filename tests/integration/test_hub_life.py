@@ -160,7 +160,7 @@ def test_an_event_stream() -> None:
 def test_text_that_is_none_is_not_delivered() -> None:
     raw = endpoint("raw", "/raw", "x", format="binary", publish=publishing())
     text = endpoint("text", "/text", "x", format="text")
-    with Gateway(hub(raw, text)) as gateway:
+    with Gateway(hub(raw, text, workers=1)) as gateway:
         one, two = join(gateway, "/raw"), join(gateway, "/text")
         one.send(2, b"\xff").send(2, b"fine")
         assert [one.message(), one.message()] == [b"\xff", b"fine"]

@@ -164,6 +164,7 @@ async fn messages(worker: Rc<Worker>, end: Rc<End>) {
                     }
                 }
                 Message::Hub(command) => hub::command(&worker, command),
+                Message::Move(asked) => hub::go(&worker, asked),
                 Message::Ping(answer) => {
                     let _ = answer.send(());
                 }

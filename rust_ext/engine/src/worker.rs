@@ -106,6 +106,9 @@ pub(crate) enum Message {
     Abort,
     /// Something about its subscribers.
     Hub(hub::Command),
+    /// Let some subscribers move to another worker.
+    #[cfg_attr(not(test), allow(dead_code, reason = "balance and hand-over will ask for it; its test does now"))]
+    Move(hub::Move),
     /// Say that you are alive.
     Ping(Sender<()>),
     /// Finish what is under way, accept nothing new.

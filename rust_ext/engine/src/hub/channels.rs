@@ -264,6 +264,7 @@ impl Channels {
     }
 
     /// Whether a channel has a member in this process.
+    #[cfg(test)]
     pub(crate) fn has(&self, channel: &str) -> bool {
         self.shard(channel).contains_key(channel)
     }

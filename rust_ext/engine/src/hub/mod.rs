@@ -32,7 +32,7 @@ pub(crate) use channels::{Channels, Parcel, Post};
 pub(crate) use drain::run as drain;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use listing::{Command, Whom, command, read as session_of};
-pub(crate) use moving::{Command, HubState, adopt, command};
+pub(crate) use moving::{HubState, Move, adopt, go};
 pub(crate) use publication::{Publication, Sender};
 pub(crate) use shard::{Shard, enter};
 pub(crate) use upgrade::{Entrance, serve};

@@ -29,12 +29,12 @@ use crate::worker::Worker;
 /// Bytes that a session may move with.
 const MAX_UNSENT: usize = 32 * 1024;
 
-/// What other threads ask of a worker's sessions.
+/// Up to so many sessions are to move to another worker; the answer is how many went.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// Move up to so many sessions to that worker; the answer is how many went.
-    #[cfg_attr(not(test), allow(dead_code, reason = "balance and hand-over will ask for it; its test does now"))]
-    Move { to: usize, most: usize, answer: Sender<usize> },
+pub(crate) struct Move {
+    pub(crate) to: usize,
+    pub(crate) most: usize,
+    pub(crate) answer: Sender<usize>,
 }
 
 /// A session that a worker is to wait for.
@@ -83,9 +83,9 @@ pub(crate) struct HubState {
     pub(crate) unsent: Vec<u8>,
 }
 
-/// Does what was asked.
-pub(crate) fn command(worker: &Rc<Worker>, command: Command) {
-    let Command::Move { to, most, answer } = command;
+/// Moves them.
+pub(crate) fn go(worker: &Rc<Worker>, asked: Move) {
+    let Move { to, most, answer } = asked;
     let gone = worker.hub.get().map_or(0, |mut inner| {
         let open = |session: &Session| {
             let here = session.phase == Phase::Open && session.place.is_some();
@@ -387,8 +387,8 @@ mod tests {
             if number % 40 == 0 {
                 let (from, to) = ((number / 40) as usize % 3, (number / 40 + 1) as usize % 3);
                 let (answer, answers) = channel();
-                let command = Command::Move { to, most: 3, answer };
-                engine.shared.workers[from].inbox.send([Message::Hub(command)]);
+                let asked = Move { to, most: 3, answer };
+                engine.shared.workers[from].inbox.send([Message::Move(asked)]);
                 moved += answers.recv_timeout(Duration::from_secs(20)).unwrap();
             }
         }
