@@ -46,7 +46,7 @@ impl Engine {
     /// # Errors
     /// [`PublishError::Channel`] and [`PublishError::TooLarge`].
     pub fn check_publication(channel: &str, payload: &[u8]) -> Result<(), PublishError> {
-        crate::publish::check(channel, payload)
+        crate::publish::check(channel, payload, crate::hub::MAX_PUBLICATION)
     }
 
     /// Who is subscribed, to a channel or at all, as JSON: `total`, and at most `limit` of them as `sessions`.

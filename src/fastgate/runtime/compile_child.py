@@ -69,10 +69,7 @@ def _answer(recipe: Recipe, out: int) -> None:
 
 def _without_plugins() -> None:
     """No plugins of pydantic are looked for, which reads the metadata of every package: only our models are here."""
-    with contextlib.suppress(ImportError):
-        from pydantic.plugin import _loader
-
-        _loader._plugins = {}
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
 def _follow(recipe: Recipe) -> tuple[dict[str, Any], bytes]:

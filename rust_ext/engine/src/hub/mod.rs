@@ -37,7 +37,7 @@ pub(crate) use publication::{Publication, Sender};
 pub(crate) use shard::{Shard, enter};
 pub(crate) use upgrade::{Entrance, serve};
 
-pub(crate) use fastgate_core::publish::MAX_PUBLICATION;
+pub(crate) use fastgate_core::publish::{MAX_MESSAGE, MAX_PUBLICATION};
 
 use crate::publish;
 use crate::worker::WorkerShared;
@@ -47,7 +47,7 @@ use crate::worker::WorkerShared;
 pub enum PublishError {
     /// The channel's name is empty, longer than 255 bytes, or has a control character in it.
     Channel,
-    /// More than 1 MiB.
+    /// More than 1 MiB (16 MiB from a client to others of this process).
     TooLarge,
     /// A worker's inbox is full: nobody got it.
     Busy,
@@ -115,7 +115,9 @@ impl Hub {
         from: Option<Sender>,
         brokered: bool,
     ) -> Result<Delivered, PublishError> {
-        publish::check(channel, payload)?;
+        // What a client says to others of this process passes no limit but its endpoint's.
+        let most = if from.is_some() && !brokered { MAX_MESSAGE } else { MAX_PUBLICATION };
+        publish::check(channel, payload, most)?;
         if brokered
             && let Some(broker) = self.broker()
             && broker.publish(channel, payload, from)

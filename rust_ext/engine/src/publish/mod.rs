@@ -209,24 +209,24 @@ impl Shared {
     /// # Errors
     /// [`PublishError`]; nobody got it then.
     pub(crate) fn publish_bytes(&self, channel: &str, payload: &[u8]) -> Result<Delivered, PublishError> {
-        check(channel, payload)?;
+        check(channel, payload, publish::MAX_PUBLICATION)?;
         if self.hub.has_nobody(channel) { Ok(self.hub.to_nobody()) } else { self.publish(channel, &payload.into()) }
     }
 
     /// The same where nobody wants it, known without a wait; `None`: somebody may.
     pub(crate) fn publish_to_nobody(&self, channel: &str, payload: &[u8]) -> Option<Result<Delivered, PublishError>> {
-        match check(channel, payload) {
+        match check(channel, payload, publish::MAX_PUBLICATION) {
             Ok(()) => self.hub.has_nobody(channel).then(|| Ok(self.hub.to_nobody())),
             Err(error) => Some(Err(error)),
         }
     }
 }
 
-/// Whether it can be published at all.
-pub(crate) fn check(channel: &str, payload: &[u8]) -> Result<(), PublishError> {
+/// Whether it can be published at all: the name, and at most so many bytes.
+pub(crate) fn check(channel: &str, payload: &[u8], most: usize) -> Result<(), PublishError> {
     if !is_channel(channel) {
         Err(PublishError::Channel)
-    } else if payload.len() > publish::MAX_PUBLICATION {
+    } else if payload.len() > most {
         Err(PublishError::TooLarge)
     } else {
         Ok(())
