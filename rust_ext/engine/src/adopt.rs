@@ -102,10 +102,8 @@ pub(crate) async fn run(worker: Rc<Worker>, channel: Socket) {
         let received = ready.and_then(|()| channel.try_call(Readiness::Read, |fd| receive(&fd, &mut buffer)));
         match received {
             Ok((fd, n)) => match State::decode(&buffer[..n]) {
-                Some(state) => match &state.hub {
-                    Some(hub) => hub::adopt(&worker, fd, &state, hub),
-                    None => accept::adopt(&worker, fd, state),
-                },
+                Some(state) if state.hub.is_some() => hub::adopt(&worker, fd, state),
+                Some(state) => accept::adopt(&worker, fd, state),
                 None => worker.log(Level::Error, "a connection was passed on with a state that cannot be read"),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::moving::Expected;
+use super::moving::{Arrival, Expected};
 use super::slab::Key;
 use super::{Broker, Publication, PublishError, Sender};
 use crate::clock;
@@ -43,6 +43,8 @@ pub(crate) enum Parcel {
     Depart(Key, Arc<str>),
     /// A session of another worker joins a channel: what follows is for it.
     Expect(Arc<Expected>, Arc<str>),
+    /// An expected session's socket.
+    Arrive(Box<Arrival>),
     /// An expected session will not come.
     Forget(u64),
 }
@@ -57,7 +59,7 @@ impl Parcel {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Publication(publication) => Self::weigh(publication),
-            Self::Depart(..) | Self::Expect(..) | Self::Forget(_) => OVERHEAD,
+            Self::Depart(..) | Self::Expect(..) | Self::Arrive(_) | Self::Forget(_) => OVERHEAD,
         }
     }
 }

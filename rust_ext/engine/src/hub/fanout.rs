@@ -124,7 +124,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
 
 impl Inner {
     /// Sorts publications by channel; those of a channel that is being served wait.
-    pub(crate) fn take_in(&mut self, worker: &Worker, came: Vec<Parcel>) {
+    pub(crate) fn take_in(&mut self, worker: &Rc<Worker>, came: Vec<Parcel>) {
         let post = &worker.shared.workers[worker.index].post;
         let mut fresh = Vec::new();
         for parcel in came {
@@ -140,6 +140,7 @@ impl Inner {
                     match moving {
                         Parcel::Depart(key, name) => self.settle(worker, key, &name),
                         Parcel::Expect(expected, name) => self.expect(worker, &expected, &name),
+                        Parcel::Arrive(arrival) => self.arrive(worker, *arrival),
                         Parcel::Forget(id) => self.forget(worker, id),
                         Parcel::Publication(_) => {}
                     }

@@ -141,8 +141,9 @@ impl Inner {
         {
             owed.extend(job.settle(key, &entry.members, worker.index));
         }
-        if let Some(entry) = self.table.get(channel) {
-            owed.extend(entry.waiting.iter().cloned());
+        if let Some(entry) = self.table.get_mut(channel) {
+            let behind = entry.late.extract_if(.., |(late, _)| *late == key).last().map_or(0, |(_, offset)| offset);
+            owed.extend(entry.waiting.iter().filter(|one| one.offset > behind).cloned());
         }
         let now = worker.deadlines.now();
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -241,7 +242,18 @@ impl Inner {
     }
 
     /// The socket of a session is here: first goes what the other worker had for it, then what has waited here.
-    fn arrive(&mut self, worker: &Rc<Worker>, fd: OwnedFd, state: &State, hub: &HubState, place: Place) {
+    pub(super) fn arrive(&mut self, worker: &Rc<Worker>, arrival: Arrival) {
+        let Arrival { fd, state } = arrival;
+        let Some(hub) = &state.hub else { return };
+        let line = worker.metrics().listeners.line(&hub.listener);
+        let place = Place::moved(worker, line, Counted::already(&worker.shared));
+        // One that nobody announced comes from another process.
+        if !self.moves.arriving.contains_key(&hub.id) && !self.join_again(worker, hub) {
+            worker.log(Level::Warning, format!("a subscriber of {} came, which has no place for it", hub.route));
+            worker.metrics().hub.close(1006);
+            worker.metrics().hub.closed[usize::from(hub.sse)].add(1);
+            return;
+        }
         let Some(key) = self.moves.arriving.remove(&hub.id) else { return };
         let now = worker.deadlines.now();
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -254,7 +266,7 @@ impl Inner {
         let due = ping::due(worker, &session.endpoint, now);
         self.sessions.set_due(key.slot, due);
         self.flush(worker, key);
-        self.start(worker, key, &[], state.pending.clone());
+        self.start(worker, key, &[], state.pending);
     }
 
     /// Joins the channels of a session that another process had; `false`: its endpoint is gone, or full.
@@ -269,25 +281,22 @@ impl Inner {
     }
 }
 
-/// Takes a session that another worker, or later another process, passes on.
-pub(crate) fn adopt(worker: &Rc<Worker>, fd: OwnedFd, state: &State, hub: &HubState) {
-    let line = worker.metrics().listeners.line(&hub.listener);
-    let place = Place::moved(worker, line, Counted::already(&worker.shared));
-    let mut inner = match worker.hub.begin(worker) {
-        Ok(inner) => inner,
-        Err(error) => return worker.log(Level::Error, format!("no subscriber can be served: {error}")),
-    };
-    // Its channels come in the same inbox as publications, perhaps behind the socket.
-    let came = worker.shared.workers[worker.index].post.inbox.take();
-    inner.take_in(worker, came);
-    // One that nobody announced comes from another process.
-    if !inner.moves.arriving.contains_key(&hub.id) && !inner.join_again(worker, hub) {
-        worker.log(Level::Warning, format!("a subscriber of {} came, which has no place for it", hub.route));
-        worker.metrics().hub.close(1006);
-        worker.metrics().hub.closed[usize::from(hub.sse)].add(1);
-        return;
+/// A socket with its state, behind the parcels that announced it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    fd: OwnedFd,
+    state: State,
+}
+
+/// Takes a session that another worker, or later another process, passes on: it stands in line behind what was put
+/// into this worker's inbox before.
+pub(crate) fn adopt(worker: &Rc<Worker>, fd: OwnedFd, state: State) {
+    if let Err(error) = worker.hub.begin(worker) {
+        // It was counted, and ends here.
+        drop(Counted::already(&worker.shared));
+        return worker.log(Level::Error, format!("no subscriber can be served: {error}"));
     }
-    inner.arrive(worker, fd, state, hub, place);
+    worker.shared.workers[worker.index].post.put(Parcel::Arrive(Box::new(Arrival { fd, state })));
 }
 
 #[cfg(test)]

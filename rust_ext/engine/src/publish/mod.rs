@@ -36,7 +36,8 @@ impl Api {
     /// A place to read a body in; `None`: too many are being read.
     pub(crate) fn reading(&self) -> Option<Reading<'_>> {
         let taken = self.reading.fetch_update(Relaxed, Relaxed, |taken| (taken < MAX_READING).then_some(taken + 1));
-        taken.is_ok().then_some(Reading(self))
+        // Lazily: a place that was not taken must not be given back.
+        taken.is_ok().then(|| Reading(self))
     }
 
     /// Counts an answer.
