@@ -47,6 +47,9 @@ def test_a_delivery_is_one_send_and_so_is_a_burst(strace: str, tmp_path: Path) -
         sender.client.send(b"".join(masked(TEXT, b"%d" % number) for number in range(BURST)))
         for member in members:
             assert [member.message() for _ in range(BURST)] == [b"%d" % number for number in range(BURST)]
+        # Whoever is still here at the end is told so, which is a send too.
+        gateway.closing.close()
+        wait_for(lambda: gateway.stats()["connections"] == 0, "the end of everybody")
     calls: Counter[str] = Counter()
     for line in trace.read_text().splitlines():
         # What waits for nothing, or belongs to another socket than a client's, is left out.
