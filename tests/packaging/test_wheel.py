@@ -86,7 +86,8 @@ def test_the_programs_can_be_run(built: Built) -> None:
 def test_the_wheel_is_small(built: Built) -> None:
     if PROFILE != "release":
         pytest.skip("a dev build is not small")
-    assert built.wheel.stat().st_size < 7 << 20
+    # Docs: decision 0016 says what it is made of.
+    assert built.wheel.stat().st_size < 8 << 20
     with zipfile.ZipFile(built.wheel) as archive:
         assert sum(info.file_size for info in archive.infolist()) < 20 << 20
 
