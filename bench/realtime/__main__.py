@@ -29,7 +29,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--members", type=int, default=10_000, help="subscribers of the usual cases (10000)")
     parser.add_argument("--many", type=int, default=100_000, help="subscribers of the cases many and hold (100000)")
     parser.add_argument("--hold", type=float, default=600.0, help="seconds of the case hold (600)")
-    parser.add_argument("--half", type=int, default=60_000, help="deliveries a second that are half load (60000)")
+    parser.add_argument("--half", type=int, default=25_000, help="deliveries a second that are half load (25000)")
     parser.add_argument("--repeats", type=int, default=5, help="of broadcast and reconnect in the case many (5)")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured, do what is missing")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")

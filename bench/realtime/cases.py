@@ -29,7 +29,7 @@ class Options:
     load_core: int | None
     members: int = 10_000
     many: int = 100_000
-    half: int = 60_000
+    half: int = 25_000
     """Deliveries a second that are half of what one core of the best hub can do."""
     seconds: float = 3.0
     """Length of one measurement at a fixed rate."""
