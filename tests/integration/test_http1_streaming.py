@@ -151,7 +151,8 @@ def test_upload_before_a_stalled_origin(framing: str) -> None:
                 last, since = sent[0], time.monotonic()
             peak[0] = max(peak[0], gateway.rss())
             time.sleep(0.01)  # samples; the stall itself is what is measured
-        assert sent[0] < 40 * MIB, "nobody read, yet everything was taken"
+        # The kernel may hold 72 MiB: two connections with a receiver of up to 32 and a sender of up to 4.
+        assert sent[0] < 80 * MIB, "nobody read, yet everything was taken"
         assert peak[0] - before < HELD, f"{(peak[0] - before) // 1024} KiB held for a stalled origin"
         go.set()
         assert client.final().body == b"all"
