@@ -3,7 +3,9 @@
 # Each seed is one value on its line, however long.
 # ruff: noqa: E501
 
+import base64
 import hashlib
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,81 @@ LINES = [
     # what is unusual and fine
     "A:1\r\nB:  2 \r\nC:\t3\t\r\nD: \r\nE:\r\nContent-Type: text/plain\r\nAuthorization: Basic x\r\nOrigin: http://a\r\nDate: now\r\n",
     f"Cookie: {'; '.join(f'c{i}=v' for i in range(100))}\r\n", "A: 1\r\n" * 6, "A: 1\r\n" * 110, f"X: {'a' * 400}\r\n", "Accept-Language: a value of more than 16 bytes\r\n",
+]  # fmt: skip
+
+# J1 to J7; each is signed with the targets' own secret.
+TOKEN_HEADERS = [
+    '{"alg":"HS256"}', '{"alg":"HS256","typ":"JWT","kid":"a"}', '{"typ":"JWT","alg":"HS256","cty":"x","x5c":[]}', '{"alg":"none"}', '{"alg":"None"}', '{}', '[]', "",
+    '{"alg":"HS256","crit":["b64"],"b64":false}', '{"alg":"HS256","crit":["b64"],"b64":true}', '{"alg":"HS256","b64":false}', '{"alg":"HS256","crit":[]}',
+    '{"alg":"HS256","crit":["exp"],"exp":1}', '{"alg":"HS256","alg":"HS256"}', '{"alg":"HS256","enc":"A128GCM"}', '{"alg":"HS256","kid":7}', '{"alg":"RS256"}',
+    '{"alg":"EdDSA","kid":"ed"}', '{"alg":"ES256","kid":"ec"}', '{"alg":"HS256","jwk":{"kty":"oct","k":"AA"}}', '{"alg":"HS256","kid":"\\u0000../../x"}', '{"alg" : "HS256"} ',
+]  # fmt: skip
+TOKEN_PAYLOADS = [
+    '{"exp":1800000000,"sub":"me","aud":["a","b"]}',
+    '{"exp":"1"}',
+    '{"exp":1e400}',
+    '{"exp":-1}',
+    "{}",
+    "[]",
+    "",
+    '{"a":{"b":[1,2.5,null,true]}}',
+    '{"a":1,"a":2}',
+]
+KEY_SETS = [
+    '{"keys":[]}', '{"keys":{}}', "{}", "[]", "", '{"keys":[{}]}', '{"keys":[7]}', '{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}', '{"kty":"oct","k":""}',
+    '{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}', '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}',
+    '{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","use":"sig","key_ops":["verify"]}',
+    '{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}', '{"kty":"OKP","crv":"Ed448","x":"AA"}',
+    '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"},{"kty":"X"}]}', '{"kty":"RSA","n":"AQAB","e":"AQAB"}',
+    '{"kty":"RSA","e":"AQAB","n":"' + "_" * 342 + '"}', '{"kty":"RSA","e":"Ag","n":"' + "_" * 342 + '"}', '{"keys":[],"keys":[]}', "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n\n-----END RSA PUBLIC KEY-----",
+    "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "-----BEGIN X-----\nAAAA\n-----END Y-----", "-----BEGIN ",
+]  # fmt: skip
+BASE64URL = ["", "A", "AA", "AAA", "AAAA", "Zg", "Zh", "Zm8", "Zm9", "Zm9v", "Zg==", "Zm8=", "-_-_", "+/+/", " AAAA", "AAAA\n", "AA.A", "AAé", "A" * 64, "A" * 65, "_" * 63, "\0\0", "AAAAAA", "AAAAAB"]  # fmt: skip
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _signed(header: str, payload: str) -> str:
+    text = f"{_b64(header.encode())}.{_b64(payload.encode())}"
+    tag = hmac.new(b"a key for the fuzz targets alone", text.encode(), hashlib.sha256).digest()
+    return f"{text}.{_b64(tag)}"
+
+
+def _tokens() -> Iterator[str]:
+    for header in TOKEN_HEADERS:
+        yield _signed(header, TOKEN_PAYLOADS[0])
+    for payload in TOKEN_PAYLOADS:
+        token = _signed(TOKEN_HEADERS[0], payload)
+        head, content, tag = token.split(".")
+        yield from (
+            token,
+            token + "=",
+            token + ".",
+            f"{head}.{content}.",
+            f"{head}..{tag}",
+            f"{head}.{content}.{tag}.a.b",
+        )
+        yield f'{{"payload":"{content}","protected":"{head}","signature":"{tag}"}}'
+        yield f'{{"payload":"{content}","signatures":[{{"protected":"{head}","signature":"{tag}"}},{{"header":{{"alg":"X"}},"signature":""}}]}}'
+
+
+_SHA256 = "sha256:" + "0" * 64
+CREDENTIALS = [
+    # The first line is a query, every other one a line of a header.
+    *(f"\n{line}" for line in (
+        "Bearer a.b.c", "BEARER  a==", "Bearer", "Bearer ", "Bearer a b", "Bearer a, Basic b", "Bearer ==", "Bearer a=b", "Bearer\ta", "Bear(er a", " Bearer a",
+        "Basic QTpi", "Basic QTpi\nBearer a", "Bearer a\nBearer a", "ApiKey a{}b", "apikey", "ApiKey a b", "Digest username=\"a\"", "Digest", "Digest  a", "",
+        "QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "dGVzdDoxMjPCow==", "YTpiOmM=", "YTo=", "OmE=", "YTph/w==", "YTpiCg==", "YTpi\n", "YTpj/", "Bearer " + "a" * 16385,
+        "a=1; t=x; b=2", "t=x; t=x", "t=x\nt=y", "t=", "t", "t =x", "at=x; T=y", "t=a b", "t=x=y;", "\xe9: Basic QTpi")),
+    "key=abc", "a=1&key=abc&b", "%6bey=abc", "key=%61b%63", "&&key=abc&", "a;key=z&key=abc", "key", "key=", "key=a&key=a", "key=a&%6Bey=b", "key=%", "%6=abc",
+    "key=%00", "key=a%20b", "key[]=abc", "KEY=abc", "keys=1&ke=2", "%%6bey=1",
+    f'{{"name":"a","hash":"{_SHA256}","expires":"2027-01-01T00:00:00Z","scopes":["b"]}}\n# c', f'{{"name":"a","hash":"{_SHA256}","x":1}}', '{"name":1}', "[]",
+    f'{{"name":"a","hash":"hmac-sha256:p:{"0" * 64}"}}', f'{{"name":"a","hash":"{_SHA256}"}}\n' * 2, '{"name":"a","hash":"sha256:0"}',
+    "a:$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc\n" * 2, "a:$argon2id$v=19$m=65537,t=2,p=1$c29tZXNhbHQ$CTFh",
+    "a:$argon2i$v=19$m=1,t=1,p=1$a$a", ":a", "a:b",
 ]  # fmt: skip
 
 STARTS = [
@@ -175,12 +252,59 @@ def masked(first: int, payload: bytes, key: bytes) -> bytes:
     return bytes([first]) + length + key + body
 
 
+# What Redis sends: every type, pub/sub, answers of scripts, then what it never sends
+REPLIES = [
+    "+OK\r\n", "-ERR no\r\n", "-NOSCRIPT No matching script.\r\n", "-MOVED 3999 127.0.0.1:6381\r\n", "!3\r\nERR\r\n", ":0\r\n", ":-12\r\n",
+    ":9223372036854775807\r\n", ":-9223372036854775808\r\n", "#t\r\n#f\r\n", "_\r\n", "$-1\r\n*-1\r\n", "$0\r\n\r\n", "=5\r\ntxt:a\r\n", ",1.5\r\n,inf\r\n",
+    "(3492890328409238509324850943850943825024385\r\n", "*3\r\n:1\r\n:0\r\n:-1\r\n", "%1\r\n+a\r\n*1\r\n:1\r\n", "~2\r\n+a\r\n+b\r\n", "*0\r\n%0\r\n>0\r\n",
+    ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\n\r\n\r\n+next\r\n", ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+    ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$17\r\n01234567890123456\r\n:1\r\n", ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$99\r\n0123", ">2\r\n$17\r\n0\r\n",
+    "*2\r\n$17\r\n0\r\n", "*31\r\n" + ":1\r\n" * 31, "*32\r\n" + ":1\r\n" * 32, "*9\r\n" * 4, "*1\r\n" * 40, "*99999999999\r\n", "$536870913\r\n",
+    "HTTP/1.1 400\r\n", "?x\r\n", "|1\r\n+a\r\n+b\r\n+c\r\n", "_x\r\n", "#x\r\n", "$?\r\n", "$+1\r\n", "$\r\n", "$-2\r\n", "~-1\r\n", ":-\r\n", ":1e5\r\n", ":01\r\n",
+    ":99999999999999999999\r\n", ":1111111111111111111111", ":1\rx", "$1\r\nabc", "+a\nb\r\n", "+" + "a" * 16_384 + "\r\n", "+" + "a" * 16_385 + "\r\n", "\r\n",
+]  # fmt: skip
+
+PLACES = [
+    "redis://127.0.0.1:6379/0", "redis://h", "rediss://h:6380/", "redis://[::1]:7000", "unix:/run/redis.sock", "unix:////a", "unix:run", "redis://u:p@h",
+    "redis://h:0", "redis://[h]:1", "redis://h/x", "redis://h]", "redis://[::1]x",
+]  # fmt: skip
+
+
+# The two lists of a policy, parted by |.
+NETWORKS = [
+    "", "# nothing\n", "192.0.2.0/24\n", "10.0.0.0/8\n10.1.0.0/16\n|10.1.2.0/24", "0.0.0.0/0|::/0",
+    "::/0|0.0.0.0/0\n255.255.255.255", "2001:db8::/32|2001:db8:1::/48\n2001:db8:1::1", "::ffff:10.0.0.0/104",
+    "::ffff:10.0.0.0/104|10.0.0.0/8", "10.0.0.0/8|10.0.0.0/8", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/08",
+    "10.0.0.0/", "/8", "10.0.0", "010.0.0.1", "fe80::1%eth0", "::ffff:0:0/96|1.2.3.4", "::ffff:0:0/95", "\xff",
+    " 10.0.0.0/8 # x\r\n\t::1\r\n", "10.0.0.0/8 10.0.0.0/9", "255.255.255.254/31|255.255.255.255/32",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127|ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+]  # fmt: skip
+
+_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+_V4 = bytes([192, 0, 2, 1, 198, 51, 100, 1, 0, 80, 1, 187])
+PROXY_HEADERS = [
+    *(f"PROXY {line}\r\nGET /".encode() for line in (
+        "TCP4 192.0.2.1 198.51.100.2 4711 80", "TCP6 2001:db8::1 ::1 0 65535", "TCP6 ::ffff:192.0.2.1 ::1 1 2",
+        "UNKNOWN", "UNKNOWN ffff::1 x 1 2", "TCP4 2001:db8::1 ::1 1 2", "TCP4 192.0.2.1 198.51.100.2 4711",
+        "TCP4 192.0.2.1 198.51.100.2 04711 80", "TCP4 192.0.2.1 198.51.100.2 4711 65536", "TCP5 a b 1 2", "",
+    )),
+    b"PROXY UNKNOWN " + b"a" * 120, b"PROXY TCP4 192.0.2.1", b"PROXY UNKNOWN\n", b"GET / HTTP/1.1\r\n", b"\r\n\r\n", b"",
+    _V2, _V2 + b"\x21\x11\0\x0c" + _V4 + b"GET", _V2 + b"\x20\0\0\0GET", _V2 + b"\x20\x11\0\x03abc",
+    _V2 + b"\x21\x11\0\x0b" + _V4, _V2 + b"\x21\x11\0\x11" + _V4 + b"\x04\0\x02ab",
+    _V2 + b"\x21\x11\0\x10" + _V4 + b"\x04\0\x02a", _V2 + b"\x21\x21\0\x24" + bytes(36),
+    _V2 + b"\x21\x31\0\xd8" + bytes(216), _V2 + b"\x21\0\0\0", _V2 + b"\x22\x11\0\0", _V2 + b"\x21\x11\xff\xff",
+    _V2 + b"\x21\x41\0\0",
+]  # fmt: skip
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Every hand-written seed: its target and its bytes."""
 
     def latin(text: str) -> bytes:
         return text.encode("latin-1")
 
+    yield from (("networks", latin(text.replace("|", "\0"))) for text in NETWORKS)
+    yield from (("proxy_header", header) for header in PROXY_HEADERS)
     for i, start in enumerate(STARTS):
         rules = RULES[i % len(RULES)]
         yield "request_head", bytes([0]) + latin(f"{start}\r\nHost: a.example:81\r\n\r\n")
@@ -261,6 +385,11 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             yield "websocket", bytes([knobs]) + head
     for offer in OFFERS:
         yield "websocket", bytes([0x80]) + latin(offer)
+    for reply in REPLIES:
+        for knobs in (0, 1):
+            yield "resp", bytes([knobs]) + latin(reply)
+    for place in PLACES:
+        yield "resp", bytes([0x80]) + latin(place)
     for i, edits in enumerate(EDITS):
         fields = "Cookie: a\r\nX-A: 0\r\nAuthorization: x\r\nX-Request-Id: id\r\nDate: now\r\nContent-Length: 3\r\n"
         yield "header_filter", bytes([(i & 1) << 4]) + latin(f"{edits}\0POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
@@ -277,6 +406,11 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     ):
         for knobs in (0x40, 0xC0, 0xE7, 0xC4 + i, 0x41 + 8 * i):
             yield "header_filter", bytes([knobs & 0xFF]) + text.encode()
+    for target, texts in (("jws", _tokens()), ("jwks", KEY_SETS), ("base64url", BASE64URL)):
+        for text in texts:
+            yield target, text.encode()
+    for text in CREDENTIALS:
+        yield "credentials", latin(text)
 
 
 def store(target: str, data: bytes) -> Path:

@@ -33,11 +33,14 @@ class Served:
 
     @property
     def url(self) -> str:
-        """http://HOST:PORT of the first listener that is not a Unix socket; raises StartError where there is none."""
-        address = next((a for a in self.addresses.values() if not a.startswith("unix:")), None)
-        if address is None:
-            raise StartError("every listener is a Unix socket: there is no URL")
-        return f"http://{address}"
+        """http://HOST:PORT of the first listener that is not a Unix socket, or https where it has TLS.
+
+        Raises StartError where there is none.
+        """
+        for name, address in self.addresses.items():
+            if not address.startswith("unix:"):
+                return f"{'https' if name in self.runtime.snapshot.secure else 'http'}://{address}"
+        raise StartError("every listener is a Unix socket: there is no URL")
 
     def reload(self) -> None:
         """Reads files again, or takes what was added to the Gateway; ports stay. Raises what a reload raises."""

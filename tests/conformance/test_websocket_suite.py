@@ -7,24 +7,22 @@ compression are sampled and send fewer messages.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import itertools
 import logging
 import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from conformance.websocket_suite.cases import Suite
-from conformance.websocket_suite.peer import Server, Verdict, run_cases
+from conformance.websocket_suite.peer import Server, Verdict, accepted, run_cases
 from harness import Gateway, snapshot
-from harness.gateway import listener, match, route
+from harness.websocket import endpoint, everything, publishing
 from wsproto import WSConnection
 from wsproto.connection import ConnectionType
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Request
@@ -85,19 +83,11 @@ def failures(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
     return {name: verdict for name, verdict in verdicts.items() if not verdict.passed}
 
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection of an echo server made of wsproto: what comes is answered in its order."""
-    connection = WSConnection(ConnectionType.SERVER)
-    closing = False
+@asynccontextmanager
+async def until_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """One connection of a server; its last frame is not to be lost with bytes that nobody reads."""
     try:
-        while not closing and (data := await reader.read(1 << 16)):
-            connection.receive_data(data)
-            for event in connection.events():
-                writer.writelines(answers(connection, event))
-                if closing := isinstance(event, CloseConnection):
-                    break
-            await writer.drain()
-        # The last frame is not to be lost with bytes that nobody reads.
+        yield
         writer.write_eof()
         while await asyncio.wait_for(reader.read(1 << 16), 2):
             pass
@@ -105,6 +95,20 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         pass  # the client is gone, or never goes
     finally:
         writer.close()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection of an echo server made of wsproto: what comes is answered in its order."""
+    connection = WSConnection(ConnectionType.SERVER)
+    closing = False
+    async with until_gone(reader, writer):
+        while not closing and (data := await reader.read(1 << 16)):
+            connection.receive_data(data)
+            for event in connection.events():
+                writer.writelines(answers(connection, event))
+                if closing := isinstance(event, CloseConnection):
+                    break
+            await writer.drain()
 
 
 def answers(connection: WSConnection, event: Event) -> Iterator[bytes]:
@@ -123,18 +127,17 @@ async def codec_echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     assert request is not None
     fields = [(name.lower(), value) for name, value in request.headers]
     key = dict(fields)["sec-websocket-key"].encode()
-    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
     extensions = websocket_extensions([value.encode() for name, value in fields if name == "sec-websocket-extensions"])
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}",
+        f"Sec-WebSocket-Accept: {accepted(key)}",
         *([f"Sec-WebSocket-Extensions: {extensions}"] if extensions else []),
     ]
     writer.write("\r\n".join([*lines, "", ""]).encode())
     parser = WebSocketParser(max_message=32 << 20, deflate=extensions is not None)
-    try:
+    async with until_gone(reader, writer):
         while not parser.closed and (data := await reader.read(1 << 16)):
             try:
                 events, violation = parser.feed(data), None
@@ -154,13 +157,6 @@ async def codec_echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
                 writer.write(websocket_frame(8, violation.to_bytes(2, "big")))
                 break
             await writer.drain()
-        writer.write_eof()
-        while await asyncio.wait_for(reader.read(1 << 16), 2):
-            pass
-    except (ConnectionError, TimeoutError):
-        pass  # the client is gone, or never goes
-    finally:
-        writer.close()
 
 
 @contextmanager
@@ -253,25 +249,9 @@ def test_a_tunnel_changes_no_verdict(suite: Suite) -> None:
 def test_an_endpoint_fails_no_case(suite: Suite) -> None:
     """Each connection has a channel of its own and hears what it publishes."""
     # Nothing of the suite is beyond a limit here.
-    endpoint = {
-        "channels": ["{number}"],
-        "source": "local",
-        "wrap": False,
-        "websocket": True,
-        "sse": False,
-        "publish": {"rate": 1_000_000, "burst": 1_000_000, "echo": True},
-        "max_members": 0,
-        "max_message": 16 << 20,
-        "queue": {"bytes": 128 << 20, "when_full": "disconnect"},
-        "origins": "any",
-        "deflate": True,
-    }
-    routes = [
-        route(form, {"realtime": endpoint | {"format": form}}, match(path=f"/{form}/{{number}}"))
-        for form in ("text", "binary")
-    ]
-    serves = {"http": True, "realtime": True, "publish": False}
-    with Gateway(snapshot(routes=routes, listeners=[listener(serves=serves)])) as gateway:
+    options = {"publish": publishing(), "max_message": 16 << 20, "queue": {"bytes": 128 << 20}, "deflate": True}
+    routes = [endpoint(form, f"/{form}/{{number}}", "{number}", format=form, **options) for form in ("text", "binary")]
+    with Gateway(snapshot(routes=routes, listeners=[everything()])) as gateway:
         verdicts = run(chosen(suite), port_of(gateway), "/{form}/{number}")
     assert failures(verdicts) == {}
     unlike = {name: verdict.behavior for name, verdict in verdicts.items() if verdict.behavior != "OK"}

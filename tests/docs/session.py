@@ -25,7 +25,8 @@ from commands import is_static
 from pages import Command, File, missing, read
 
 GATEWAY = re.compile(r"((?:[A-Z_]+=\S+ )*fastgate (run|demo)\b(?!.* --help)|python3? (gate|gateway)\.py)")
-SERVER = re.compile(rf"{GATEWAY.pattern}|python3? (-m http\.server|origin\.py|app\.py)|uvicorn ")
+TOKENS = "fastgate token --serve-jwks"
+SERVER = re.compile(rf"{GATEWAY.pattern}|python3? (-m http\.server|origin\.py|app\.py)|uvicorn |{TOKENS}")
 READY = "reload:"  # in the last line of the page that a gateway shows at its start
 DEADLINE = 30.0
 

@@ -144,7 +144,7 @@ class Browser:
         while not (value := self.script(f"return ({condition})", *args)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never true: {condition}\n{self.script('return document.body.innerText')}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # any expression may be asked for: the page has no event that tells of all of them
         return value
 
     def complaints(self) -> list[str]:

@@ -155,12 +155,12 @@ class Product:
         for reader in self._readers:
             reader.join(DEADLINE)
 
-    def ask(self, operation: str) -> dict[str, Any]:
-        """What the control socket answers."""
+    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        """What the control socket answers to an operation and its fields."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(DEADLINE)
             client.connect(str(self.control))
-            client.sendall(json.dumps({"op": operation}).encode() + b"\n")
+            client.sendall(json.dumps({"op": op, **fields}).encode() + b"\n")
             with client.makefile() as answers:
                 answer: dict[str, Any] = json.loads(answers.readline())
         return answer

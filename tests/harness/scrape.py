@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.client import DEADLINE, Client
 from harness.gateway import Gateway
+from harness.websocket import hub
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -16,6 +17,11 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def internal(serves: str, bind: str = "127.0.0.1:0", *, written: bool = True) -> dict[str, Any]:
     """An internal listener of a snapshot: `admin` or `metrics`."""
     return {"name": serves, "bind": bind, "written": written, "serves": serves}
+
+
+def measured(*endpoints: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A snapshot of endpoints, as `hub` makes it, whose metrics can be asked for."""
+    return hub(*endpoints, **changes) | {"internal": [internal("metrics")]}
 
 
 def place(gateway: Gateway, name: str) -> str:
@@ -68,6 +74,11 @@ def settled(gateway: Gateway) -> Samples:
 def value(found: Samples, name: str, **labels: str) -> float:
     """One sample, by all of its labels."""
     return found[name, frozenset(labels.items())]
+
+
+def realtime(found: Samples, name: str, **labels: str) -> float:
+    """One sample of the hub, by the part of its name that is its own."""
+    return value(found, f"fastgate_realtime_{name}", **labels)
 
 
 def closes(found: Samples, code: int) -> float:

@@ -5,7 +5,6 @@ It sends what it is told, right or wrong, and takes only what a server may send 
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from dataclasses import dataclass
@@ -36,6 +35,12 @@ class Frame:
         return self.payload[2:].decode()
 
 
+def xor(data: bytes, key: bytes) -> bytes:
+    """The data XOR the four bytes of a masking key, over and over."""
+    keys = (key * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(keys, "big")).to_bytes(len(data), "big")
+
+
 def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0) -> bytes:
     """A client's frame."""
     key = os.urandom(4)
@@ -46,7 +51,7 @@ def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int
         head += b"\xfe" + len(payload).to_bytes(2)
     else:
         head += b"\xff" + len(payload).to_bytes(8)
-    return head + key + bytes(a ^ b for a, b in zip(payload, itertools.cycle(key)))
+    return head + key + xor(payload, key)
 
 
 class WebSocket:

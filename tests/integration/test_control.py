@@ -137,7 +137,7 @@ def test_what_is_no_question(client: Client) -> None:
         assert answer["ok"] is False
         assert '{"op": "status"}' in answer["error"]
     answer = client.ask("explode")
-    assert answer["error"].startswith('unknown op "explode"; allowed: disconnect, drain, ping, reload, ')
+    assert answer["error"].startswith('unknown op "explode"; allowed: audit, disconnect, drain, ping, reload, ')
 
 
 def test_lines_in_pieces_and_in_a_row(client: Client) -> None:

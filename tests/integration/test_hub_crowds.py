@@ -14,8 +14,8 @@ from harness import Gateway
 from harness.client import Client, wait_for
 from harness.crowd import Crowd, Member, publisher
 from harness.requests import get, websocket
-from harness.scrape import Samples, closes, internal, samples, value
-from harness.websocket import CLOSE, PING, TEXT, WebSocket, endpoint, everything, hub, masked, publishing
+from harness.scrape import closes, measured, realtime, samples, value
+from harness.websocket import CLOSE, PING, TEXT, WebSocket, endpoint, everything, masked, publishing
 
 pytestmark = pytest.mark.usefixtures("engine")
 Json = dict[str, Any]
@@ -23,15 +23,6 @@ Json = dict[str, Any]
 ROOM = endpoint("rooms", "/r/{room}", "room:{room}")
 PUB = endpoint("pub", "/pub/{room}", "room:{room}", publish=publishing(echo=False))
 LEAK_CONNECTS = int(os.environ.get("FASTGATE_LEAK_CONNECTS", "3000"))
-
-
-def measured(*endpoints: Json, **changes: Any) -> Json:
-    """A snapshot of endpoints whose metrics can be asked for."""
-    return hub(*endpoints, **changes) | {"internal": [internal("metrics")]}
-
-
-def realtime(found: Samples, name: str, **labels: str) -> float:
-    return value(found, f"fastgate_realtime_{name}", **labels)
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["shared", "private"])

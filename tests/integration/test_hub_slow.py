@@ -10,8 +10,8 @@ import pytest
 from harness import Gateway
 from harness.client import wait_for
 from harness.crowd import Crowd, Member, publisher
-from harness.scrape import closes, internal, samples, value
-from harness.websocket import endpoint, hub, publishing
+from harness.scrape import closes, measured, realtime, samples
+from harness.websocket import endpoint, publishing
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -42,7 +42,7 @@ class Party:
                 self.most_queued = max(self.most_queued, self.metric("queued_bytes"))
 
     def metric(self, name: str, **labels: str) -> float:
-        return value(samples(self.gateway), f"fastgate_realtime_{name}", **labels)
+        return realtime(samples(self.gateway), name, **labels)
 
     def hold(self) -> None:
         """What holds whatever the policy is."""
@@ -87,7 +87,7 @@ def run() -> Iterator[Run]:
         pub = endpoint(
             "pub", "/pub/{room}", "room:{room}", publish=publishing(echo=False), queue={"when_full": "drop_oldest"}
         )
-        snap = hub(room, pub, private_descriptors=private) | {"internal": [internal("metrics")]}
+        snap = measured(room, pub, private_descriptors=private)
         gateway = Gateway(snap).start()
         opened.append(gateway)
         crowd = Crowd(gateway.address, "/r/a", SLOW, receive_buffer=SMALL)
@@ -141,7 +141,7 @@ def test_latest_only(run: Run) -> None:
 def test_no_progress_at_all_ends_a_connection_whatever_its_policy() -> None:
     room = endpoint("rooms", "/r/{room}", "room:{room}", queue={"bytes": QUEUE, "when_full": "drop_oldest"})
     pub = endpoint("pub", "/pub/{room}", "room:{room}", publish=publishing(echo=False))
-    snap = hub(room, pub, process={"write_stall_ms": 500}) | {"internal": [internal("metrics")]}
+    snap = measured(room, pub, process={"write_stall_ms": 500})
     with Gateway(snap) as gateway, Crowd(gateway.address, "/r/a", 2, receive_buffer=SMALL) as crowd:
         stuck, reads = crowd.members
         crowd.stop_reading([stuck])
@@ -158,4 +158,4 @@ def test_no_progress_at_all_ends_a_connection_whatever_its_policy() -> None:
             sender.text('{"n":-1}')
             crowd.read(MESSAGES + 1, [reads])
         assert not reads.ended
-        assert value(samples(gateway), "fastgate_realtime_queued_bytes") == 0
+        assert realtime(samples(gateway), "queued_bytes") == 0

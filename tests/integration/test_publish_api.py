@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from harness import Client, Gateway, snapshot
 from harness.client import Response
 from harness.gateway import listener, match, respond, route
+from harness.scrape import internal, place, samples
 from harness.websocket import WebSocket, endpoint
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -24,14 +24,7 @@ MAX = 1024 * 1024
 DUPLICATES = {"y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"}
 
 
-def free_port() -> int:
-    """One that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def config(port: int, keys: tuple[str, ...] = (KEY,)) -> dict[str, Any]:
+def config(*keys: str) -> dict[str, Any]:
     """A listener of clients that serves everything, one for publishers alone, and the admin listener."""
     serves = {"http": True, "realtime": True, "publish": True}
     only = {"http": False, "realtime": False, "publish": True}
@@ -47,15 +40,14 @@ def config(port: int, keys: tuple[str, ...] = (KEY,)) -> dict[str, Any]:
     )
     digests = [{"name": f"key-{i}", "sha256": hashlib.sha256(key.encode()).hexdigest()} for i, key in enumerate(keys)]
     snap["realtime"] = {"ping_ms": 25_000, "pong_ms": 10_000, "keys": digests, "redis": None}
-    snap["internal"] = [{"name": "admin", "bind": f"127.0.0.1:{port}", "written": True, "serves": "admin"}]
+    snap["internal"] = [internal("admin")]
     return snap
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    port = free_port()
-    with Gateway(config(port)) as running:
-        running.addresses["admin"] = f"127.0.0.1:{port}"
+    with Gateway(config(KEY)) as running:
+        running.addresses["admin"] = place(running, "admin")
         yield running
 
 
@@ -291,40 +283,35 @@ def test_too_many_bodies_at_once_are_turned_away(gateway: Gateway) -> None:
 
 
 def test_answers_are_counted() -> None:
-    port = free_port()
-    snap = config(port)
-    snap["internal"].append({"name": "metrics", "bind": "127.0.0.1:0", "written": True, "serves": "metrics"})
-    snap["internal"][-1]["bind"] = f"127.0.0.1:{(metrics := free_port())}"
+    snap = config(KEY)
+    snap["internal"].append(internal("metrics"))
     with Gateway(snap) as gateway:
         with gateway.client() as client:
             post(client, {"channel": "a", "data": 1})
             post(client, {"channel": "a", "data": 1})
-        with Client(f"127.0.0.1:{port}") as client:
+        with Client(place(gateway, "admin")) as client:
             post(client, {"channels": ["a"], "data": 1}, "/api/broadcast", key="wrong")
-        with Client(f"127.0.0.1:{metrics}") as client:
-            client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-            text = client.read().body.decode()
-    name = "fastgate_realtime_api_requests_total"
-    lines = sorted(line for line in text.splitlines() if line.startswith(name))
-    assert lines == [f'{name}{{call="broadcast",status="401"}} 1', f'{name}{{call="publish",status="200"}} 2']
+        found = samples(gateway)
+    counted = {labels: n for (name, labels), n in found.items() if name == "fastgate_realtime_api_requests_total"}
+    assert counted == {
+        frozenset({("call", "broadcast"), ("status", "401")}): 1,
+        frozenset({("call", "publish"), ("status", "200")}): 2,
+    }
 
 
 def test_without_keys_there_is_no_api() -> None:
-    port = free_port()
-    with Gateway(config(port, ())) as gateway:
+    with Gateway(config()) as gateway:
         with gateway.client() as client:
             assert post(client, {"channel": "a", "data": 1}).status == 404
-        with Client(f"127.0.0.1:{port}") as client:
+        with Client(place(gateway, "admin")) as client:
             body = b'{"channel":"a","data":1}'
             client.send(head("/api/publish", len(body)) + body)
             assert client.read().status in (404, 413)
 
 
 def test_keys_change_with_a_reload() -> None:
-    port = free_port()
-    snap = config(port)
-    with Gateway(snap) as gateway:
-        assert gateway.reload(config(port, ("other", "third")))
+    with Gateway(config(KEY)) as gateway:
+        assert gateway.reload(config("other", "third"))
         with gateway.client() as client:
             body = {"channel": "a", "data": 1}
             found = [post(client, body, key=key).status for key in (KEY, "other", "third")]
@@ -332,9 +319,8 @@ def test_keys_change_with_a_reload() -> None:
 
 
 def test_a_digest_that_is_none_is_refused() -> None:
-    snap = config(free_port())
-    with Gateway(snap) as gateway:
-        worse = config(free_port())
+    with Gateway(config(KEY)) as gateway:
+        worse = config(KEY)
         worse["realtime"]["keys"][0]["sha256"] = "secret"
         assert not gateway.reload(worse)
-        assert any("SHA-256 has 64 digits" in line for line in (*gateway.out, *gateway.err))
+        assert any("a digest has 64 digits" in line for line in (*gateway.out, *gateway.err))

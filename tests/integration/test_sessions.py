@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,17 +46,6 @@ def listed(gateway: Product, *words: str) -> dict[str, Any]:
     done = gateway.tell("sessions", "list", "--json", *words)
     assert done.returncode == 0, done.stderr
     plain: dict[str, Any] = json.loads(done.stdout)
-    return plain
-
-
-def asked(gateway: Product, **question: Any) -> dict[str, Any]:
-    """What the control socket answers to a question of any form."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(30)
-        client.connect(str(gateway.control))
-        client.sendall(json.dumps(question).encode() + b"\n")
-        with client.makefile() as answers:
-            plain: dict[str, Any] = json.loads(answers.readline())
     return plain
 
 
@@ -148,7 +136,7 @@ def test_what_cannot_be_asked(gateway: Product, words: tuple[str, ...], code: in
     ],
 )
 def test_what_the_socket_refuses(gateway: Product, question: dict[str, Any], said: str) -> None:
-    answer = asked(gateway, **question)
+    answer = gateway.ask(**question)
     assert answer["ok"] is False
     assert said in answer["error"]
     assert gateway.ask("ping")["ok"], "it goes on"

@@ -87,9 +87,9 @@ def test_the_wheel_is_small(built: Built) -> None:
     if PROFILE != "release":
         pytest.skip("a dev build is not small")
     # Docs: decision 0016 says what it is made of.
-    assert built.wheel.stat().st_size < 8 << 20
+    assert built.wheel.stat().st_size < 12 << 20
     with zipfile.ZipFile(built.wheel) as archive:
-        assert sum(info.file_size for info in archive.infolist()) < 20 << 20
+        assert sum(info.file_size for info in archive.infolist()) < 30 << 20
 
 
 def test_the_metadata_has_floors_only(built: Built) -> None:

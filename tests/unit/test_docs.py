@@ -140,6 +140,15 @@ def test_the_life_of_a_request_names_files_that_exist() -> None:
     assert order == sorted(order), "the phases stand in another order in lifecycle.rs"
 
 
+# RFC 7515 A.3.
+PUBLIC_KEY = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+}
+
+
 @pytest.mark.parametrize(
     ("form", "place", "text"),
     [(form, *found) for form in ("yaml", "toml") for found in blocks(form)],
@@ -151,6 +160,10 @@ def test_configs_load_without_a_warning_and_the_engine_takes_them(
     config = importlib.import_module("fastgate.config")
     file = tmp_path / f"fastgate.{form}"
     (tmp_path / "www").mkdir()  # the folder of files that an example serves
+    (tmp_path / "none").touch()  # a file of keys or users that an example has made before
+    text = re.sub(r"\b(keys_file|users_file): [^\s},]+", rf"\1: {tmp_path}/none", text)
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [PUBLIC_KEY]}))  # keys that an example has fetched before
+    text = re.sub(r"\bjwks: keys.json", f"jwks: {tmp_path}/keys.json", text)
     file.write_text(re.sub(r"\broot: \S+", f"root: {tmp_path}/www", text), encoding="utf-8")
     loaded = config.load(file)
     assert not loaded.warnings, (place, loaded.warnings)

@@ -90,6 +90,7 @@ fn main() {
                 upgrade: None,
                 date: b"",
                 edits: &edits,
+                extra: None,
             };
             write_response_head(&mut out, &response, answer, &incoming);
             written += std::hint::black_box(&out).len();

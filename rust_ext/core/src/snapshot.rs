@@ -7,6 +7,7 @@
 mod files;
 mod internal;
 mod logs;
+pub mod policies;
 mod realtime;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use files::{Coding, Reads, Static};
 pub use internal::{Internal, InternalServes};
 pub use logs::{AccessLog, Level, LineFormat, LogFormat, LogTarget, Logs};
+pub use policies::Policies;
 pub use realtime::{
     ClientPublish, Endpoint, Origins, PublicationFormat, PublishCall, PublishKey, Queue, Realtime, Redis, SecretString,
     Source, WhenFull,
@@ -60,6 +62,18 @@ pub struct Snapshot {
     /// The hub.
     #[serde(default)]
     pub realtime: Realtime,
+    /// Policies, found by the number that routes name.
+    #[serde(default)]
+    pub policies: Vec<Policies>,
+    /// Who uses the gateway.
+    #[serde(default)]
+    pub consumers: Vec<policies::Consumer>,
+    /// Secrets under which API keys are digested, by name.
+    #[serde(default)]
+    pub key_pepper: BTreeMap<String, SecretString>,
+    /// Where security decisions are recorded; `None`: nowhere.
+    #[serde(default)]
+    pub audit: Option<policies::Audit>,
 }
 
 /// Ceilings of the process (the config's top-level `limits`).
@@ -114,6 +128,15 @@ pub struct Listener {
     pub underscore_headers: UnderscoreHeaders,
     /// What this listener serves.
     pub serves: Serves,
+    /// TLS is spoken here; `None`: cleartext.
+    #[serde(default)]
+    pub tls: Option<policies::ListenerTls>,
+    /// Every request is redirected to https.
+    #[serde(default)]
+    pub redirect_https: bool,
+    /// Peers that send the PROXY protocol; none: nobody does.
+    #[serde(default)]
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// What becomes of `%2F` in a path.
@@ -183,6 +206,9 @@ pub struct Service {
     pub balance: Balance,
     /// Connections to each target.
     pub pool: Pool,
+    /// How TLS is spoken to targets whose URL is https; `None`: as by default.
+    #[serde(default)]
+    pub tls: Option<policies::ServiceTls>,
 }
 
 /// One upstream address.
@@ -197,6 +223,9 @@ pub struct Target {
     pub authority: String,
     /// At least 1.
     pub weight: u32,
+    /// Its URL is https.
+    #[serde(default)]
+    pub tls: bool,
 }
 
 /// Where to connect.
@@ -279,6 +308,9 @@ pub struct Route {
     /// The share of its requests in the access log, 0-1; `None`: the log's own.
     #[serde(default)]
     pub access_log_sample: Option<f64>,
+    /// Its policies, by their number among the snapshot's; `None`: it has none.
+    #[serde(default)]
+    pub policies: Option<u32>,
 }
 
 /// One way to match. Absent parts match everything.

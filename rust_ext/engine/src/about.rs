@@ -1,5 +1,6 @@
 //! What outlives a request's head: the few facts that later phases and answers need.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use fastgate_core::filter::{self, Client};
@@ -7,6 +8,7 @@ use fastgate_core::http1::{Method, Version};
 
 use crate::answer::{To, Unread};
 use crate::connection::Conn;
+use crate::guard::Findings;
 use crate::head::Head;
 use crate::live::Listener;
 use crate::metrics::Tally;
@@ -22,6 +24,10 @@ pub(crate) struct About<'a> {
     pub(crate) request_id: RequestId,
     pub(crate) client: Client,
     pub(crate) peer: Option<IpAddr>,
+    /// What policies and hooks have found; nothing for most requests.
+    found: OnceCell<Box<Findings>>,
+    /// It came over TLS.
+    pub(crate) secure: bool,
 }
 
 impl<'a> About<'a> {
@@ -39,7 +45,20 @@ impl<'a> About<'a> {
             request_id: RequestId::new(filter::request_id(request, bytes, worker.random_wide(), &mut buffer)),
             client: filter::client_address(request, bytes, conn.peer, &listener.rules),
             peer: conn.peer,
+            found: OnceCell::new(),
+            secure: conn.stream.tls().is_some(),
         }
+    }
+
+    /// What policies and hooks have found.
+    #[inline]
+    pub(crate) fn found(&self) -> Option<&Findings> {
+        self.found.get().map(|found| &**found)
+    }
+
+    /// Where policies and hooks put what they find.
+    pub(crate) fn find(&self) -> &Findings {
+        self.found.get_or_init(Box::default)
     }
 
     /// What an answer of the gateway's own needs.
@@ -50,6 +69,7 @@ impl<'a> About<'a> {
             keep_alive: self.keep_alive,
             request_id: self.request_id.as_bytes(),
             edits: &filter::NO_EDITS,
+            found: self.found(),
             tally: Some(&self.tally),
             record: None,
             unread,

@@ -20,6 +20,7 @@ use crate::listen::{self, Bind};
 use crate::metrics::ListenerLine;
 use crate::rt::{self, Readiness, Socket};
 use crate::sync::Counted;
+use crate::tls::Served;
 use crate::transport::Stream;
 use crate::worker::{Worker, WorkerLive};
 
@@ -38,6 +39,8 @@ const TOO_MANY: &[u8] =
 pub(crate) struct Listener {
     /// The address it is known by.
     pub(crate) bind: String,
+    /// The port it listens on, whatever its config says; 0: none.
+    pub(crate) port: Cell<u16>,
     /// Its index in the snapshot it last belonged to.
     pub(crate) index: Cell<usize>,
     live: RefCell<Rc<WorkerLive>>,
@@ -56,6 +59,7 @@ impl Listener {
     pub(crate) fn new(worker: &Worker, bind: String, index: usize, live: Rc<WorkerLive>) -> Rc<Self> {
         Rc::new(Self {
             bind,
+            port: Cell::new(0),
             index: Cell::new(index),
             line: RefCell::new(worker.metrics().listeners.line(&live.live.listeners[index].name)),
             live: RefCell::new(live),
@@ -69,6 +73,17 @@ impl Listener {
     /// The snapshot its next request uses.
     pub(crate) fn live(&self) -> Rc<WorkerLive> {
         self.live.borrow().clone()
+    }
+
+    /// Whether a connection begins with the PROXY protocol.
+    pub(crate) fn wants_proxy_header(&self) -> bool {
+        let live = self.live.borrow();
+        live.live.listeners.get(self.index.get()).is_some_and(|listener| !listener.proxy_protocol.is_empty())
+    }
+
+    /// The TLS of its next connection.
+    pub(crate) fn tls(&self) -> Option<Arc<Served>> {
+        self.live.borrow().live.listeners[self.index.get()].tls.clone()
     }
 
     /// Where its next connection is counted.

@@ -9,6 +9,7 @@ use crate::connection::{After, Conn, LINGER_BYTES, LINGER_MS};
 use crate::deadlines::ticks;
 use crate::exchange::body::Reader;
 use crate::fault::FaultKind;
+use crate::guard::Findings;
 use crate::log::access::{Record, add};
 use crate::metrics::Tally;
 use crate::transport::{Readiness, Transport};
@@ -22,6 +23,8 @@ pub(crate) struct To<'a> {
     pub(crate) request_id: &'a [u8],
     /// The route's changes to it.
     pub(crate) edits: &'a CompiledEdits,
+    /// What policies have found.
+    pub(crate) found: Option<&'a Findings>,
     /// Where it is counted; none for a message that is no request.
     pub(crate) tally: Option<&'a Tally<'a>>,
     /// The line of a message that is no request.
@@ -69,6 +72,7 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
     let block = {
         let mut scratch = worker.scratch.borrow_mut();
         let date = worker.date.borrow();
+        let extra = to.found.map(Findings::extra);
         let answer = Answer {
             status: what.status,
             detail: what.detail,
@@ -78,6 +82,7 @@ pub(crate) async fn give(conn: &mut Conn, to: To<'_>, what: What<'_>) -> After {
             head_only: to.head_only,
             fields: what.fields,
             edits: to.edits,
+            extra: extra.as_deref(),
             content: what.content,
             date: &*date,
         };

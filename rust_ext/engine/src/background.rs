@@ -1,5 +1,5 @@
 //! The background thread: what is slow and shared. It resolves names, whose results reach targets as values, and
-//! serves the internal listeners.
+//! serves the internal listeners; files are looked at beside it.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,11 +13,14 @@ use fastgate_core::snapshot::Address;
 use crate::clock::Clock;
 use crate::dns::{Lookup, Resolver};
 use crate::engine;
+use crate::fetch;
+use crate::guard;
 use crate::host::Level;
 use crate::hub::redis::Redis;
 use crate::internal::{Internals, Place};
 use crate::rt::{self, Inbox, Runtime};
-use crate::target::Target;
+use crate::target::{Key, Target};
+use crate::watched;
 use crate::worker::Shared;
 
 /// Look-ups under way at once; the others wait for the next turn.
@@ -49,7 +52,10 @@ impl Background {
             let runtime = Runtime::new();
             built.wait();
             match runtime {
-                Ok(runtime) => runtime.block_on(run(&shared, &servers, &notes)),
+                Ok(runtime) => {
+                    runtime.block_on(run(&shared, &servers, &notes));
+                    runtime.end();
+                }
                 Err(error) => shared.host.log(Level::Error, &format!("names will not resolve: {error}")),
             }
         })?;
@@ -92,14 +98,17 @@ struct Watch {
 
 /// Resolves every named target, and again by its TTL, until told to stop.
 async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Note>>) {
+    rt::spawn(fetch::serve(&shared.registry.guards.fetcher, shared.log.clone(), servers.to_vec()));
     let clock = Clock::start();
     let internals = Internals::new(shared.clone());
+    rt::spawn(watched::run(shared.clone()));
+    rt::spawn(guard::limits::sweep(shared.clone()));
     let mut resolver = None;
-    let mut watches: HashMap<Address, Watch> = HashMap::new();
+    let mut watches: HashMap<Key, Watch> = HashMap::new();
     loop {
         let named = |target: &Arc<Target>| matches!(target.address(), Address::Name { .. });
         let targets: Vec<_> = shared.registry.in_use().into_iter().filter(named).collect();
-        watches.retain(|address, _| targets.iter().any(|target| target.address() == address));
+        watches.retain(|key, _| targets.iter().any(|target| target.key() == key));
         if resolver.is_none() && !targets.is_empty() {
             match Resolver::new(servers) {
                 Ok(new) => resolver = Some(new),
@@ -108,8 +117,7 @@ async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Not
         }
         let mut busy = watches.values().filter(|watch| watch.due.is_none()).count();
         for target in targets {
-            let watch =
-                watches.entry(target.address().clone()).or_insert(Watch { due: Some(Duration::ZERO), failures: 0 });
+            let watch = watches.entry(target.key().clone()).or_insert(Watch { due: Some(Duration::ZERO), failures: 0 });
             if busy < PARALLEL && watch.due.is_some_and(|due| due <= clock.elapsed()) {
                 busy += 1;
                 watch.due = None;
@@ -125,7 +133,7 @@ async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Not
                 Note::LookAgain => {}
                 Note::Internal(places) => internals.follow(places),
                 Note::Found(target, found) => {
-                    let watch = watches.entry(target.address().clone()).or_default();
+                    let watch = watches.entry(target.key().clone()).or_default();
                     watch.due = Some(clock.elapsed() + settle(shared, &target, watch, found));
                 }
             }

@@ -18,8 +18,10 @@ use crate::host::Level;
 use crate::hub::{self, Entrance};
 use crate::lifecycle;
 use crate::metrics::ListenerLine;
+use crate::proxied;
 use crate::rt;
 use crate::sync::Counted;
+use crate::tls;
 use crate::transport::{Readiness, Stream, Transport};
 use crate::worker::Worker;
 
@@ -141,6 +143,11 @@ impl Conn {
         }
     }
 
+    /// Whether what it carries is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.stream.is_secure()
+    }
+
     /// What outlives the task: the stream, the place in all counts, the bytes that nobody has used.
     pub(crate) fn into_parts(self) -> (Stream, Place, Vec<u8>) {
         (self.stream, self.place, self.pending)
@@ -166,6 +173,13 @@ impl Conn {
             }
         })
         .await
+    }
+
+    /// Ends a connection that nothing more is said on.
+    fn farewell(&self) {
+        if let Some(tls) = self.stream.tls() {
+            tls.farewell();
+        }
     }
 
     /// Waits until the way is open, or fails when the deadline has passed.
@@ -230,15 +244,32 @@ pub(crate) async fn serve(mut conn: Conn) {
         Poll::Ready(())
     })
     .await;
-    loop {
+    // Before anything else is read: TLS and requests come behind it.
+    if conn.listener.wants_proxy_header() && !Box::pin(proxied::read(&mut conn)).await {
+        return;
+    }
+    if let Some(served) = conn.listener.tls() {
+        // A client that says nothing costs no more than without TLS.
         if conn.pending.is_empty() && !conn.wait_for_bytes().await {
             return;
+        }
+        let Some(begun) = tls::begin(conn, &served) else { return };
+        conn = begun;
+        let worker = conn.worker.clone();
+        let greeted = Caught { worker: &worker, future: Box::pin(tls::greet(&conn)) }.await;
+        if greeted != Some(true) {
+            return;
+        }
+    }
+    loop {
+        if conn.pending.is_empty() && !conn.wait_for_bytes().await {
+            return conn.farewell();
         }
         let worker = conn.worker.clone();
         let request = Caught { worker: &worker, future: Box::pin(lifecycle::serve_request(&mut conn)) };
         match request.await.unwrap_or(After::Close) {
             After::Next => {}
-            After::Close => return,
+            After::Close => return conn.farewell(),
             After::Linger => return Box::pin(conn.linger()).await,
             After::Tunnel(tunnel) => {
                 let worker = conn.worker.clone();

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use fastgate_core::snapshot::Address;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustls::client::UnbufferedClientConnection;
 
 use crate::fault::FaultKind;
 use crate::rt::{self, Readiness, Socket};
 use crate::target::Target;
 use crate::transport::Stream;
+use crate::transport::records::Side;
+use crate::transport::tls::TlsStream;
 
 /// How connections are opened: by the kernel, or by the simulation.
 #[derive(Debug, Default)]
@@ -46,12 +49,34 @@ async fn open_socket(target: &Arc<Target>, limit: Duration) -> Result<Stream, Fa
     for (i, address) in addresses.iter().enumerate() {
         let share = limit / u32::try_from(addresses.len() - i).unwrap_or(1);
         match rt::timeout(share, connect_tcp(*address)).await {
-            Some(Ok(stream)) => return Ok(stream),
+            Some(Ok(stream)) => return secure(stream, target).await,
             Some(Err(_)) => last = FaultKind::Connect,
             None => last = FaultKind::ConnectTimeout,
         }
     }
     Err(last)
+}
+
+/// TLS on a new connection, where it is to be: the target's certificate is verified before a byte is said to it (class
+/// T4). The caller's time-out counts.
+async fn secure(stream: Stream, target: &Target) -> Result<Stream, FaultKind> {
+    let Some(tls) = target.tls() else { return Ok(stream) };
+    let Stream::Socket(socket) = stream else { return Err(FaultKind::UpstreamTls) };
+    let failed = |why: String| {
+        target.shook_hands(Some(why));
+        FaultKind::UpstreamTls
+    };
+    let client = UnbufferedClientConnection::new(tls.trust.config.clone(), tls.name.clone());
+    let client = client.map_err(|error| failed(error.to_string()))?;
+    let stream = Box::new(TlsStream::new(socket, Side::Client(client), Vec::new(), None));
+    match poll_fn(|cx| stream.poll_handshake(cx)).await {
+        Ok(()) => {
+            target.shook_hands(None);
+            Ok(Stream::Tls(stream))
+        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(failed("the target hung up".to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
 }
 
 /// A new TCP connection.

@@ -58,6 +58,49 @@ pub(crate) async fn direct(
     }
 }
 
+/// Sends a request of a listener that only does this to https: to the same host, on the port of the listener with that
+/// index.
+pub(crate) async fn to_https(
+    conn: &mut Conn,
+    head: &Head,
+    about: &About<'_>,
+    to: Option<usize>,
+) -> Result<After, Failure> {
+    let worker = conn.worker.clone();
+    let port = to.and_then(|index| {
+        let listeners = worker.listeners.borrow();
+        let listener = listeners.values().find(|listener| listener.index.get() == index && !listener.closing())?;
+        Some(listener.port.get()).filter(|port| ![0, 443].contains(port))
+    });
+    let mut location = b"https://".to_vec();
+    {
+        let scratch = worker.scratch.borrow();
+        let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+        let authority = request.authority(bytes);
+        // What stands behind the last bracket, or the only colon, is the port.
+        let from = authority.iter().rposition(|b| *b == b']').unwrap_or(0);
+        let end = authority[from..].iter().position(|b| *b == b':').map_or(authority.len(), |at| from + at);
+        if end == 0 {
+            // A message of HTTP/1.0 that names no host can be sent nowhere.
+            return Err(FaultKind::NoRoute.into());
+        }
+        location.extend_from_slice(&authority[..end]);
+        if let Some(port) = port {
+            location.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        let path = request.raw_path(bytes);
+        location.extend_from_slice(if request.is_asterisk() { b"/" } else { path });
+        if let Some(query) = request.query(bytes) {
+            location.push(b'?');
+            location.extend_from_slice(query);
+        }
+    }
+    let fields = [("Location", location.as_slice())];
+    let to = about.to(leave_body(conn, head, about));
+    let content = Content::Bytes { content_type: None, body: &[] };
+    Ok(answer::give(conn, to, What { status: 308, detail: "", fields: &fields, content }).await)
+}
+
 /// Leaves what came behind the head to whoever reads the connection next.
 pub(crate) fn leave_body(conn: &mut Conn, head: &Head, about: &About<'_>) -> Unread {
     let scratch = conn.worker.scratch.borrow();

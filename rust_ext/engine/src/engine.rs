@@ -17,14 +17,15 @@ use crate::files::Budget;
 use crate::handed::{self, Handed, Known};
 use crate::health::Status;
 use crate::host::{Host, Level};
-use crate::hub::redis::Settings;
 use crate::hub::{Hub, Post};
 use crate::internal::{self, Opened, Opening};
 use crate::listen::{self, Bind};
 use crate::live::Live;
 use crate::log::{Log, Writer};
 use crate::metrics::Metrics;
+use crate::redis::Settings;
 use crate::rt::Inbox;
+use crate::start_error::StartError;
 use crate::target::Registry;
 use crate::thread::{self, Start};
 use crate::worker::{Message, Series, Shared, WorkerShared};
@@ -32,41 +33,6 @@ use crate::{adopt, clock, descriptors};
 
 /// How long a change waits for listeners that are gone to close, so that their addresses are free when it returns.
 const CLOSING: Duration = Duration::from_secs(2);
-
-/// Why the engine could not start or change; `Display` is one clear sentence (a line for each finding of `Invalid`).
-#[derive(Debug)]
-pub enum StartError {
-    /// The snapshot was refused: everything that is wrong with it.
-    Invalid(Vec<Invalid>),
-    /// A listener's address cannot be had.
-    Bind {
-        /// The listener's name.
-        listener: String,
-        /// The address it wanted.
-        address: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The machine refused something else.
-    System(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(found) => {
-                let lines: Vec<_> = found.iter().map(|i| format!("{}: {}", i.path, i.message)).collect();
-                f.write_str(&lines.join("\n"))
-            }
-            Self::Bind { listener, address, reason } => {
-                write!(f, "listener {listener} cannot listen on {address}: {reason}")
-            }
-            Self::System(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// A running engine: worker threads, a background thread and a log thread. Dropping it stops them.
 pub struct Engine {
@@ -96,7 +62,7 @@ impl Engine {
     /// Judges a snapshot without starting anything: everything that is wrong with it.
     #[must_use]
     pub fn validate(snapshot: &Snapshot) -> Vec<Invalid> {
-        let mut found = Live::compile(snapshot, &Registry::default()).err().unwrap_or_default();
+        let mut found = Live::compile(snapshot, &Registry::for_check()).err().unwrap_or_default();
         found.extend(Settings::of(snapshot).err().unwrap_or_default());
         found
     }
@@ -155,6 +121,7 @@ impl Engine {
             status: Status::new(),
             hub: Hub::default(),
             api: crate::publish::Api::default(),
+            trail: crate::log::Trail::new(),
         });
         // All runtimes and their wake-up descriptors exist before the first table is unshared.
         let built = Arc::new(Barrier::new(plan.workers + 2));
@@ -247,7 +214,7 @@ impl Engine {
         let applied = Live::compile(&snapshot, &self.shared.registry)
             .map_err(StartError::Invalid)
             .and_then(|live| self.change(&snapshot, Some(Arc::new(live))));
-        self.shared.status.reloaded(applied.as_ref().err().map(ToString::to_string));
+        self.shared.reloaded(applied.as_ref().err().map(ToString::to_string));
         applied
     }
 
@@ -261,6 +228,7 @@ impl Engine {
         if let Some(access) = &live.access {
             access.open(&self.shared.writer).map_err(StartError::System)?;
         }
+        let audit = self.shared.open_trail(snapshot).map_err(StartError::System)?;
         let mut binds = HashMap::new();
         let mut fresh = Vec::new();
         let mut holders = Vec::new();
@@ -304,6 +272,7 @@ impl Engine {
             let max = descriptors::Plan::new(snapshot).max_connections;
             self.shared.max_connections.store(max, Relaxed);
         }
+        self.shared.follow_trail(audit);
         self.shared.log.set_level(live.level);
         let ordered: Vec<Bind> = live.listeners.iter().map(|listener| binds[&listener.key()].clone()).collect();
         let (sender, answers) = channel();
@@ -319,6 +288,7 @@ impl Engine {
         control.internal = opened;
         self.background.redis.follow(&self.shared, redis);
         self.background.listen(places);
+        self.shared.registry.announce(&self.shared.log);
         for warning in warnings {
             let _ = self.shared.log.line(Level::Warning, warning);
         }

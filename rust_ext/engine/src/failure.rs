@@ -2,6 +2,7 @@
 
 use fastgate_core::filter::Content;
 use fastgate_core::http1::{Version, write};
+use fastgate_core::log::audit::{Event, Said};
 use fastgate_core::log::{Begin, End};
 
 use crate::about::About;
@@ -9,6 +10,7 @@ use crate::answer::{self, To, Unread, What};
 use crate::connection::{After, Conn};
 use crate::direct;
 use crate::fault::{Fault, FaultKind};
+use crate::guard::Denial;
 use crate::head::{Head, NoHead};
 use crate::log::access::{Record, add};
 use crate::transport::Transport;
@@ -24,13 +26,22 @@ pub(crate) struct Failure {
     pub(crate) unread: Option<Unread>,
     /// The methods that the resource knows, for a 405.
     pub(crate) allow: Option<String>,
+    /// The policy that refused it.
+    pub(crate) denial: Option<Box<Denial>>,
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         // A hook that did not come back keeps the head: where the body begins, nobody knows.
         let unread = (fault.kind == FaultKind::HookTimeout).then_some(Unread::Unknown);
-        Self { fault, answered: false, unread, allow: None }
+        Self { fault, answered: false, unread, allow: None, denial: None }
+    }
+}
+
+impl From<Box<Denial>> for Failure {
+    fn from(denial: Box<Denial>) -> Self {
+        let failure = Self::from(denial.kind);
+        Self { denial: Some(denial), ..failure }
     }
 }
 
@@ -49,7 +60,13 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure
     if let Some(reason) = failure.fault.reason {
         worker.metrics().refuse(reason);
     }
-    worker.log_fault(kind, failure.fault.reason, about.request_id.as_bytes());
+    match &failure.denial {
+        Some(denial) => {
+            worker.log_denial(denial, about.request_id.as_bytes());
+            audit(&worker, about, &head, denial);
+        }
+        None => worker.log_fault(kind, failure.fault.reason, about.request_id.as_bytes()),
+    }
     if failure.answered || kind.status() == 0 {
         conn.stream.reset_at_close();
         return After::Close;
@@ -59,9 +76,42 @@ pub(crate) async fn fail(conn: &mut Conn, about: &About<'_>, head: Head, failure
         (FaultKind::BadBody, Some(reason)) => (reason.status(), kind.detail()),
         _ => (kind.status(), kind.detail()),
     };
-    let allow = failure.allow.as_deref().map(|allow| [("Allow", allow.as_bytes())]);
-    let fields = allow.as_ref().map_or(answer::fault_fields(kind), <[_; 1]>::as_slice);
-    answer::give(conn, about.to(unread), What { status, detail, fields, content: Content::Problem }).await
+    let mut fields = answer::fault_fields(kind).to_vec();
+    if let Some(denial) = &failure.denial {
+        let said: Vec<_> = denial.fields.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+        fields.retain(|(name, _)| said.iter().all(|(other, _)| other != name));
+        fields.extend(said);
+    }
+    fields.extend(failure.allow.as_deref().map(|allow| ("Allow", allow.as_bytes())));
+    answer::give(conn, about.to(unread), What { status, detail, fields: &fields, content: Content::Problem }).await
+}
+
+/// Records that a policy refused a request.
+pub(crate) fn audit(worker: &Worker, about: &About<'_>, head: &Head, denial: &Denial) {
+    if !worker.shared.trail.is_on() {
+        return;
+    }
+    let scratch = worker.scratch.borrow();
+    let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let identity = about.found().and_then(|found| found.identity.get());
+    let event = if denial.kind == FaultKind::RateLimited { Event::Limited } else { Event::Denied };
+    let said = Said {
+        client: about.client.ip.map(|ip| ip.to_string()),
+        consumer: identity.and_then(|identity| identity.consumer.as_deref()),
+        host: Some(text(request.host(bytes))),
+        method: Some(text(request.method_bytes(bytes))),
+        path: Some(text(request.path(bytes))),
+        policy: Some(denial.policy),
+        reason: Some(&denial.reason),
+        request_id: Some(text(about.request_id.as_bytes())),
+        route: about.tally.route_name(),
+        status: Some(denial.kind.status()),
+        subject: identity.and_then(|identity| identity.subject.as_deref()),
+        tenant: identity.and_then(|identity| identity.tenant.as_deref()),
+        ..Said::default()
+    };
+    worker.shared.audit(event, &said);
 }
 
 /// Answers a message that is no valid request and ends its connection: where it ends, nobody knows.
@@ -90,6 +140,7 @@ pub(crate) async fn refuse(conn: &mut Conn, none: NoHead) -> After {
         keep_alive: false,
         request_id: &request_id,
         edits: &fastgate_core::filter::NO_EDITS,
+        found: None,
         tally: None,
         record: record.as_deref(),
         unread: Unread::Unknown,

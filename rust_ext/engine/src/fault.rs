@@ -68,10 +68,24 @@ kinds! {
     ClientGone, "client_gone", Client, 0, "";
     /// The client does not read its answer.
     WriteStall, "write_stall", Client, 0, "";
+    /// No identity was proved, and one is needed.
+    Unauthenticated, "unauthenticated", Client, 401, "this resource needs a credential";
+    /// The identity, the address or the page may not.
+    Forbidden, "forbidden", Client, 403, "this request is not allowed";
+    /// The host does not belong to the connection's certificate.
+    Misdirected, "misdirected", Client, 421, "this host is not served on this connection";
+    /// Too often.
+    RateLimited, "rate_limited", Client, 429, "too many requests";
+    /// Too many at once.
+    ConcurrencyLimited, "concurrency_limited", Gateway, 503, "too many requests at once";
+    /// A policy could not be evaluated.
+    PolicyUnavailable, "policy_unavailable", Gateway, 503, "this request cannot be judged now";
     /// No connection to a target could be opened.
     Connect, "upstream_connect", Upstream, 502, "the upstream cannot be reached";
     /// Opening a connection took too long.
     ConnectTimeout, "upstream_connect_timeout", Upstream, 504, "the upstream did not accept the connection in time";
+    /// TLS with a target failed: it is not who it should be, or speaks no TLS.
+    UpstreamTls, "upstream_tls", Upstream, 502, "the upstream cannot be reached";
     /// A target's name does not resolve.
     Resolve, "upstream_resolve", Upstream, 502, "the upstream cannot be reached";
     /// The upstream closed or reset before its answer was complete.

@@ -166,6 +166,7 @@ pub(crate) fn health(shared: &Shared) -> (State, Value) {
     let checks = [
         workers(shared),
         config(shared),
+        files(shared),
         targets(shared),
         store(shared),
         limit("descriptors", "open", process.descriptors, process.max_descriptors),
@@ -235,6 +236,11 @@ fn config(shared: &Shared) -> Check {
     Check::new("config", State::Degraded, reasons, figures)
 }
 
+fn files(shared: &Shared) -> Check {
+    let (watched, refused) = shared.registry.guards.watchlist.state();
+    Check::new("files", State::Degraded, refused, json!({"watched": watched}))
+}
+
 fn targets(shared: &Shared) -> Check {
     let live = shared.live();
     let mut reasons = Vec::new();
@@ -249,6 +255,7 @@ fn targets(shared: &Shared) -> Check {
             let why = match failures {
                 _ if one.target.unresolved() => "its name does not resolve".to_owned(),
                 0 => continue,
+                _ if let Some(why) = one.target.trouble() => format!("TLS fails: {why}"),
                 1 => "the last connection could not be opened".to_owned(),
                 n => format!("the last {n} connections could not be opened"),
             };

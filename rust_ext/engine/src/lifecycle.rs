@@ -7,9 +7,10 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use fastgate_core::balance::round_robin;
-use fastgate_core::filter::{self, Edit, Outgoing};
-use fastgate_core::http1::{Framing, websocket_accept};
+use fastgate_core::filter::{self, Outgoing};
+use fastgate_core::http1::{Framing, Method, Request, websocket_accept};
 use fastgate_core::log::Begin;
+use fastgate_core::network::Preflight;
 use fastgate_core::route::{Captures, Found, Lookup};
 use fastgate_core::snapshot::HostPolicy;
 
@@ -17,20 +18,23 @@ use crate::about::About;
 use crate::answer::{self, Unread};
 use crate::connection::{After, Conn};
 use crate::deadlines::ticks;
-use crate::direct::direct;
+use crate::direct::{direct, to_https};
 use crate::exchange::body::Reader;
 use crate::exchange::tunnel::Tunnel;
 use crate::exchange::{Exchange, Facts, Outcome, Upgrade};
 use crate::failure::{Failure, fail, refuse};
 use crate::fault::FaultKind;
 use crate::files;
+use crate::guard::{self, Ask, Findings, Guards, Judged};
 use crate::head::{self, Head, RequestFields};
 use crate::hooks;
+use crate::host::Level;
 use crate::hub;
 use crate::live::{Action, Listener, Live, Proxy, Route};
 use crate::metrics::Tally;
 use crate::pool::{Pool, Upstream};
 use crate::publish;
+use crate::tls;
 use crate::worker::{Worker, WorkerLive};
 
 /// Serves one request of a connection and says what follows.
@@ -50,8 +54,20 @@ pub(crate) async fn serve_request(conn: &mut Conn) -> After {
     match proceed(conn, &live, listener, &mut head, &about).await {
         Ok(after) => after,
         // What is rare is boxed, so that the usual request does not carry its size.
-        Err(failure) => Box::pin(fail(conn, &about, head, failure)).await,
+        Err(failure) => Box::pin(end(conn, listener, &about, head, failure)).await,
     }
+}
+
+/// Answers a request that was not served: with the way to https, where that is all that is served here, or with why.
+async fn end(conn: &mut Conn, listener: &Listener, about: &About<'_>, head: Head, failure: Failure) -> After {
+    let failure = match listener.redirect {
+        Some(to) if failure.fault.kind != FaultKind::Misdirected => match to_https(conn, &head, about, to).await {
+            Ok(after) => return after,
+            Err(failure) => failure,
+        },
+        _ => failure,
+    };
+    fail(conn, about, head, failure).await
 }
 
 /// Phases 3 to 10; a failure is answered in one place, by the caller.
@@ -70,21 +86,31 @@ fn proceed(
         let mut captures = Captures::new();
         let route = find(&worker, &live.live, listener, conn, head, about, &mut captures)?;
 
-        // 4-7 guard, identify, authorise, limit: join here, each before what costs more than itself.
-
+        // 4 guard: a body whose length is known and too large is refused before anybody is asked anything.
         if let Action::Proxy(proxy) = &route.action {
             check_length(head, proxy)?;
         }
 
+        // 4-7 guard, identify, authorise, limit: each before what costs more than itself. Most requests wait for
+        // nobody, so no future is made for them.
+        if let Some(guards) = &route.guards {
+            let judged = judge(conn, live, head, about, route, guards);
+            if !matches!(judged, Judged::Pass) {
+                let rest = guard::go_on(conn, live, head, about, route, guards, judged);
+                if let Some(after) = Box::pin(rest).await? {
+                    return Ok(after);
+                }
+            }
+        }
+
         // 8 prepare: what changes the request, after it is known to be allowed. Hooks may wait, so the head moves out;
         // they stand before every kind of route, so that one that guards it does.
-        let mut edits = Vec::new();
         if route.on_request {
             let decision = Box::pin(hooks::run(conn, head, about, route, &captures)).await?;
             if let Some(early) = decision.answer {
                 return Ok(Box::pin(hooks::answer(conn, head, about, &early)).await);
             }
-            edits = decision.edits;
+            about.find().edits.borrow_mut().extend(decision.edits);
         }
 
         // An answer of the route's own needs no upstream: whatever would follow is spared.
@@ -131,7 +157,7 @@ fn proceed(
         };
 
         // 10 exchange: the upstream's head is written anew from the parsed request, never from received bytes.
-        let sending = Sending { path: &rewritten, edits: &edits, authority: &service.targets[index].authority };
+        let sending = Sending { path: &rewritten, authority: &service.targets[index].authority };
         let facts = Facts::new(&worker, live, listener, route, proxy, head, about);
         exchange(conn, head, about, &facts, up, pool, service.max_per_target, &sending).await
     }
@@ -141,7 +167,6 @@ fn proceed(
 struct Sending<'a> {
     /// The path after a rewrite; empty: as received.
     path: &'a [u8],
-    edits: &'a [Edit],
     authority: &'a [u8],
 }
 
@@ -218,7 +243,8 @@ fn exchange(
                 let (up, to_client) = exchange.into_tunnel();
                 let (idle, held_bytes, line) = (facts.proxy.idle, facts.proxy.held_bytes, about.tally.shared_line());
                 let log = about.tally.tunnel_line(&conn.worker);
-                Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes, line, log })))
+                let held = about.found().map(|found| found.held.take()).unwrap_or_default();
+                Ok(After::Tunnel(Box::new(Tunnel { up, to_client, idle, held_bytes, line, log, held })))
             }
             Err(fault) => {
                 let answered = exchange.is_answered();
@@ -231,10 +257,18 @@ fn exchange(
                     _ if fault.reason.is_some() && fault.kind != FaultKind::UpstreamProtocol => Unread::Unknown,
                     body => Unread::Body(body),
                 };
-                Err(Failure { fault, answered, unread: Some(unread), allow: None })
+                Err(Failure { answered, unread: Some(unread), ..fault.into() })
             }
         }
     }
+}
+
+fn judge(conn: &Conn, live: &WorkerLive, head: &Head, about: &About<'_>, route: &Route, guards: &Guards) -> Judged {
+    let worker = &conn.worker;
+    let scratch = worker.scratch.borrow();
+    let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+    let ask = Ask { conn, worker, live: &live.live, route, head: request, bytes, about };
+    guards.judge(0, &ask)
 }
 
 impl<'a> Facts<'a> {
@@ -259,6 +293,7 @@ impl<'a> Facts<'a> {
             expects_continue: head.request().expect_continue(),
             request_id: &about.request_id,
             tally: &about.tally,
+            found: about.found(),
             upgrade: upgrade(head, head.bytes(&scratch.read), proxy),
             reserved: &listener.rules.reserved,
             write_stall: ticks(limits.write_stall_ms),
@@ -301,7 +336,10 @@ fn find<'a>(
         client: about.client.ip,
         fields: &RequestFields(head, bytes),
     };
-    let found = live.table.find_lean(&lookup, captures);
+    let mut found = live.table.find_lean(&lookup, captures);
+    if about.method == Method::Options && live.preflights {
+        found = preflighted(live, &lookup, request, bytes, captures).unwrap_or(found);
+    }
     if let Found::Route(index, _) = found {
         about.tally.routed(index);
     }
@@ -319,6 +357,12 @@ fn find<'a>(
         );
     }
     about.tally.received(head.len);
+    if conn.stream.is_secure() || listener.tls.is_some() {
+        tls::judge(conn, head, listener)?;
+    }
+    if listener.redirect.is_some() {
+        return Err(FaultKind::NoRoute.into());
+    }
     match found {
         Found::Route(index, _) => Ok(&live.routes[index]),
         Found::NotFound => Err(FaultKind::NoRoute.into()),
@@ -327,6 +371,26 @@ fn find<'a>(
             Err(Failure { allow, ..FaultKind::MethodNotAllowed.into() })
         }
     }
+}
+
+/// A preflight belongs to the route of the request that it asks for, if that one answers it.
+#[cold]
+#[inline(never)]
+fn preflighted(
+    live: &Live,
+    lookup: &Lookup<'_>,
+    request: &Request,
+    bytes: &[u8],
+    captures: &mut Captures,
+) -> Option<Found> {
+    let method = Preflight::of(request, bytes)?.method;
+    let mut own = Captures::new();
+    let found = live.table.find(&Lookup { method, ..*lookup }, &mut own);
+    let answers = matches!(found, Found::Route(index, _) if live.routes[index].answers_preflights());
+    if answers {
+        *captures = own;
+    }
+    answers.then_some(found)
 }
 
 /// A body whose length is known and too large is refused before anything is opened for it.
@@ -344,7 +408,15 @@ async fn open(
     connect_ms: u64,
     fresh: bool,
 ) -> Result<Upstream, Failure> {
-    let up = pool.acquire(&worker.dialer, max_per_target, connect_ms, fresh).await?;
+    let up = match pool.acquire(&worker.dialer, max_per_target, connect_ms, fresh).await {
+        Ok(up) => up,
+        Err(fault) => {
+            if let Some(why) = pool.target.news() {
+                worker.log(Level::Warning, format!("TLS with {} fails: {why}", pool.target));
+            }
+            return Err(fault.into());
+        }
+    };
     let counter = if up.reused { &worker.metrics().reused } else { &worker.metrics().dialled };
     counter.add(1);
     Ok(up)
@@ -364,19 +436,20 @@ fn write_head(
         HostPolicy::Keep | HostPolicy::Target => sending.authority,
         HostPolicy::Name(name) => name.as_bytes(),
     };
+    let edits = about.found().map(|found| found.edits.borrow());
     let outgoing = Outgoing {
         path: if sending.path.is_empty() { request.raw_path(bytes) } else { sending.path },
-        query: request.query(bytes),
+        query: about.found().and_then(Findings::query).or_else(|| request.query(bytes)),
         host,
         client: &about.client,
         peer: about.peer,
-        scheme: "http",
+        scheme: if about.secure { "https" } else { "http" },
         request_id: about.request_id.as_bytes(),
         framing: request.framing(),
         upgrade: facts.upgrade.as_ref().map(|upgrade| upgrade.protocol.as_slice()),
         expect_continue: facts.expects_continue,
         edits: &facts.route.request_edits,
-        hook_edits: sending.edits,
+        hook_edits: edits.as_deref().map_or(&[], Vec::as_slice),
     };
     filter::write_request_head(out, request, bytes, &outgoing);
 }

@@ -9,12 +9,18 @@ use fastgate_core::http1::RequestRules;
 use fastgate_core::publish::Keys;
 use fastgate_core::route::{Redirector, Rewriter, RouteTable};
 use fastgate_core::snapshot::{self, HostPolicy, Invalid, Snapshot};
+use ipnet::IpNet;
 
 use crate::deadlines::{Tick, WHEEL_BELOW_MS, ticks};
 use crate::files::Files;
+use crate::guard::{Compile, Consumer, Guards};
 use crate::hub::Endpoint;
+use crate::internal;
 use crate::log::access::{Access, Sample};
+use crate::store::Place;
 use crate::target::{Registry, Target};
+use crate::tls::{self, Served};
+use crate::upstream_tls::UpstreamTls;
 
 /// Everything a worker needs of one snapshot.
 #[derive(Debug)]
@@ -27,10 +33,16 @@ pub(crate) struct Live {
     pub(crate) services: Vec<Service>,
     /// Where subscribers connect.
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// Some route answers preflights.
+    pub(crate) preflights: bool,
+    /// Who uses the gateway.
+    pub(crate) consumers: Vec<Consumer>,
     /// Who may publish over HTTP.
     pub(crate) keys: Keys,
     /// One line a request, if that is wanted.
     pub(crate) access: Option<Arc<Access>>,
+    /// Where limits are shared, if any are.
+    pub(crate) store: Option<Arc<Place>>,
     pub(crate) level: snapshot::Level,
     pub(crate) line_format: snapshot::LineFormat,
 }
@@ -41,13 +53,23 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) bind: String,
     pub(crate) rules: RequestRules,
+    /// Peers that send the PROXY protocol; none: nobody does.
+    pub(crate) proxy_protocol: Vec<IpNet>,
+    /// TLS is spoken here.
+    pub(crate) tls: Option<Arc<Served>>,
+    /// Every request is sent to https, to this listener if there is one.
+    pub(crate) redirect: Option<Option<usize>>,
 }
 
 impl Listener {
     /// What it is known by across snapshots: where it listens, with its name where the kernel chooses the port.
     pub(crate) fn key(&self) -> String {
-        if self.bind.ends_with(":0") { format!("{} {}", self.bind, self.name) } else { self.bind.clone() }
+        key(&self.bind, &self.name)
     }
+}
+
+fn key(bind: &str, name: &str) -> String {
+    if bind.ends_with(":0") { format!("{bind} {name}") } else { bind.to_owned() }
 }
 
 /// A route: what is its own, and its steps.
@@ -70,6 +92,11 @@ impl std::ops::Deref for Route {
 }
 
 impl Route {
+    /// Whether it answers what browsers ask before a cross-origin request.
+    pub(crate) fn answers_preflights(&self) -> bool {
+        self.guards.as_ref().is_some_and(|guards| guards.cors.is_some())
+    }
+
     fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.action {
             Action::Realtime(endpoint) => Some(endpoint),
@@ -88,6 +115,8 @@ pub(crate) struct Steps {
     pub(crate) hook_limit: Tick,
     pub(crate) request_edits: CompiledEdits,
     pub(crate) response_edits: CompiledEdits,
+    /// Its policies; most routes of a plain proxy have none.
+    pub(crate) guards: Option<Arc<Guards>>,
 }
 
 /// What a route does.
@@ -173,7 +202,7 @@ impl Live {
     /// Everything that was wrong, at once.
     pub(crate) fn compile(snapshot: &Snapshot, registry: &Registry) -> Result<Self, Vec<Invalid>> {
         let mut invalid = Vec::new();
-        let listeners = compile_listeners(snapshot, &mut invalid);
+        let listeners = compile_listeners(snapshot, registry, &mut invalid);
         let table = match RouteTable::compile(&snapshot.routes, &snapshot.listeners) {
             Ok(table) => Some(table),
             Err(found) => {
@@ -181,12 +210,19 @@ impl Live {
                 None
             }
         };
-        check_internal(snapshot, &mut invalid);
+        internal::check(snapshot, &mut invalid);
         let keys = Keys::new(&snapshot.realtime.keys).unwrap_or_else(|found| {
             invalid.extend(found);
             Keys::default()
         });
         let services = compile_services(snapshot, registry, &mut invalid);
+        let mut cx = Compile::new(snapshot, &registry.guards, &mut invalid);
+        let (guards, consumers) = (cx.guards(), cx.consumers());
+        let preflights = guards.iter().any(|guards| guards.cors.is_some());
+        let store = Place::of(snapshot).unwrap_or_else(|found| {
+            invalid.extend(found);
+            None
+        });
         let access = Access::compile(&snapshot.logs, &mut invalid);
         let sample = access.as_ref().map_or(Sample::Never, |access| access.sample());
         let mut routes = Vec::with_capacity(snapshot.routes.len());
@@ -194,7 +230,9 @@ impl Live {
         let mut shared = SharedSteps::default();
         for (i, route) in snapshot.routes.iter().enumerate() {
             let mut found = Vec::new();
-            if let Some(steps) = shared.steps(route, |route| compile_steps(route, snapshot, &by_name, &mut found)) {
+            if let Some(steps) =
+                shared.steps(route, |route| compile_steps(route, snapshot, &by_name, &guards, &mut found))
+            {
                 let own = route.access_log_sample.map(|share| (share, Sample::new(share)));
                 if let Some((share, None)) = own {
                     found.push(Invalid::new("access_log_sample", format!("{share} is no share; allowed: 0 to 1")));
@@ -213,8 +251,11 @@ impl Live {
                 endpoints: routes.iter().filter_map(Route::endpoint).cloned().collect(),
                 routes,
                 services,
+                preflights,
+                consumers,
                 keys,
                 access,
+                store,
                 level: snapshot.logs.level,
                 line_format: snapshot.logs.format,
             }),
@@ -232,7 +273,7 @@ impl Live {
     }
 }
 
-fn compile_listeners(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) -> Vec<Listener> {
+fn compile_listeners(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<Invalid>) -> Vec<Listener> {
     if snapshot.listeners.is_empty() {
         invalid.push(Invalid::new("listeners", "there is no listener; at least one is needed"));
     }
@@ -246,30 +287,18 @@ fn compile_listeners(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) -> Vec<Lis
             let message = format!("{} is the address of listener {} already", listener.bind, twin.name);
             invalid.push(Invalid::new(format!("listeners.{i}.bind"), message));
         }
+        let key = key(&listener.bind, &listener.name);
+        let tls = registry.tls.compile(&key, listener, i, invalid);
         listeners.push(Listener {
             name: listener.name.clone(),
             bind: listener.bind.clone(),
             rules: RequestRules::new(&snapshot.limits, listener, &snapshot.reserved_headers),
+            proxy_protocol: listener.proxy_protocol.clone(),
+            tls,
+            redirect: tls::redirect(listener, &snapshot.listeners),
         });
     }
     listeners
-}
-
-fn check_internal(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) {
-    for (i, internal) in snapshot.internal.iter().enumerate() {
-        let mut add = |message| invalid.push(Invalid::new(format!("internal.{i}.bind"), message));
-        if let Err(reason) = crate::listen::Bind::parse(&internal.bind) {
-            add(reason);
-        }
-        if !internal.written || internal.bind.ends_with(":0") {
-            continue;
-        }
-        let listener = snapshot.listeners.iter().find(|listener| listener.bind == internal.bind);
-        let twin = snapshot.internal[..i].iter().find(|other| other.written && other.bind == internal.bind);
-        if let Some(name) = listener.map(|listener| &listener.name).or_else(|| twin.map(|twin| &twin.name)) {
-            add(format!("{} is the address of listener {name} already", internal.bind));
-        }
-    }
 }
 
 fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<Invalid>) -> Vec<Service> {
@@ -279,13 +308,14 @@ fn compile_services(snapshot: &Snapshot, registry: &Registry, invalid: &mut Vec<
             let message = format!("service {} has no target; at least one is needed", service.name);
             invalid.push(Invalid::new(format!("services.{i}.targets"), message));
         }
+        let tls = UpstreamTls::new(service, i, registry, invalid);
         services.push(Service {
             name: service.name.as_str().into(),
             targets: service
                 .targets
                 .iter()
                 .map(|t| {
-                    let target = registry.target(&t.address);
+                    let target = registry.target(&t.address, tls.as_ref().and_then(|tls| tls.of(t)));
                     let shown = target.to_string().into();
                     ServiceTarget { target, authority: t.authority.clone().into_bytes(), shown }
                 })
@@ -337,6 +367,7 @@ fn same_steps(a: &snapshot::Route, b: &snapshot::Route) -> bool {
         histogram: _,
         access_log_sample: _,
         action,
+        policies,
         rewrite,
         host,
         half_close_keep,
@@ -351,13 +382,14 @@ fn same_steps(a: &snapshot::Route, b: &snapshot::Route) -> bool {
     (action, rewrite, host, half_close_keep, upgrade)
         == (&b.action, &b.rewrite, &b.host, &b.half_close_keep, &b.upgrade)
         && (timeouts, max_body, on_request, held_bytes) == (&b.timeouts, &b.max_body, &b.on_request, &b.held_bytes)
-        && (request_headers, response_headers) == (&b.request_headers, &b.response_headers)
+        && (request_headers, response_headers, policies) == (&b.request_headers, &b.response_headers, &b.policies)
 }
 
 fn compile_steps(
     route: &snapshot::Route,
     snapshot: &Snapshot,
     services: &HashMap<&str, usize>,
+    guards: &[Arc<Guards>],
     invalid: &mut Vec<Invalid>,
 ) -> Option<Steps> {
     let mut edits = |key: &str, edits: &snapshot::HeaderEdits| match CompiledEdits::new(edits) {
@@ -387,12 +419,23 @@ fn compile_steps(
             }
         },
     };
+    let guards = match route.policies {
+        Some(number) => match guards.get(number as usize) {
+            Some(guards) => Some(guards.clone()),
+            None => {
+                invalid.push(Invalid::new("policies", format!("there are no policies with number {number}")));
+                return None;
+            }
+        },
+        None => None,
+    };
     Some(Steps {
         action: action?,
         on_request: route.on_request,
         hook_limit: ticks(route.timeouts.response_ms),
         request_edits: request_edits?,
         response_edits: response_edits?,
+        guards,
     })
 }
 

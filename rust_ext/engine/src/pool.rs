@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::metrics::PoolLine;
 use crate::rt;
 use crate::target::{Reservation, Target};
-use crate::transport::{Stream, Transport};
+use crate::transport::Stream;
 
 /// Requests of one worker that may wait for a connection to one target; beyond it: 503.
 const MAX_WAITING: usize = 1024;
@@ -66,7 +66,7 @@ impl Pool {
     pub(crate) fn check_out(self: &Rc<Self>) -> Option<Upstream> {
         loop {
             let Idle { held, .. } = self.idle.borrow_mut().pop()?;
-            if !held.stream.is_readable() {
+            if held.stream.is_quiet() {
                 self.show_idle();
                 return Some(Upstream { held: Some(held), pool: self.clone(), reused: true });
             }
@@ -126,7 +126,7 @@ impl Pool {
     /// Closes what was idle too long or went stale; lets one waiter look, as another worker may have made room.
     fn sweep(&self, now: Tick) {
         let limit = self.idle_limit.get();
-        self.idle.borrow_mut().retain(|idle| now.wrapping_sub(idle.since) < limit && !idle.held.stream.is_readable());
+        self.idle.borrow_mut().retain(|idle| now.wrapping_sub(idle.since) < limit && idle.held.stream.is_quiet());
         self.show_idle();
         self.wake_one();
     }

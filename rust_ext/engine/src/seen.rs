@@ -6,7 +6,7 @@ use crate::{health, metrics};
 impl Engine {
     /// Counts a reload that failed before there was a snapshot to apply.
     pub fn reload_failed(&self, reason: &str) {
-        self.shared.status.reloaded(Some(reason.to_owned()));
+        self.shared.reloaded(Some(reason.to_owned()));
     }
 
     /// Says whether it wants traffic, and why not. Once it drains or stops it stays unready.

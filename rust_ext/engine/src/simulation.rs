@@ -167,6 +167,7 @@ impl World {
             status: Status::new(),
             hub: Hub::default(),
             api: crate::publish::Api::default(),
+            trail: crate::log::Trail::new(),
         });
         let worker = Worker::new(0, shared, Dialer::Memory(Dial(dial)), seed, Arc::new(Meter::simulated()));
         let lives: Vec<_> = lives.iter().map(|live| worker.adopt_live(live)).collect();

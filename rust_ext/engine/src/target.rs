@@ -9,8 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use fastgate_core::snapshot::Address;
+use rustls::pki_types::ServerName;
 
+use crate::guard;
+use crate::log::Log;
 use crate::metrics::PoolLine;
+use crate::tls::Sources;
+use crate::trust::{Trust, Trusts};
 
 /// What is known of a target's addresses.
 #[derive(Debug, Clone, Default)]
@@ -30,10 +35,29 @@ struct Resolution {
     waiting: Vec<Waker>,
 }
 
-/// One target of the process: shared by every worker and every service that names the same address.
+/// How TLS is spoken to a target.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetTls {
+    pub(crate) trust: Arc<Trust>,
+    /// What it is asked for by, and what its certificate must have.
+    pub(crate) name: ServerName<'static>,
+}
+
+/// What a target is known by: connections that were opened under other rules are another's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    address: Address,
+    /// The trust's place in memory, which is its own for as long as a target has it.
+    tls: Option<(usize, ServerName<'static>)>,
+}
+
+/// One target of the process: shared by every worker and every service that names the same address under the same rules.
 #[derive(Debug)]
 pub(crate) struct Target {
-    address: Address,
+    key: Key,
+    tls: Option<TargetTls>,
+    /// Why its last handshake failed, and whether that was said.
+    trouble: Mutex<Option<(String, bool)>>,
     /// Connections open now, all workers together.
     open: AtomicU32,
     /// Which of several addresses is tried first.
@@ -61,7 +85,10 @@ pub(crate) struct TargetState {
 impl fmt::Display for Target {
     /// Where it is, as it is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
+        if self.tls.is_some() {
+            f.write_str("https://")?;
+        }
+        match self.address() {
             Address::Ip { ip, port } => SocketAddr::new(*ip, *port).fmt(f),
             Address::Name { name, port } => write!(f, "{name}:{port}"),
             Address::Unix(path) => write!(f, "unix:{path}"),
@@ -70,14 +97,16 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    fn new(address: Address) -> Self {
-        let state = match &address {
+    fn new(key: Key, tls: Option<TargetTls>) -> Self {
+        let state = match &key.address {
             Address::Ip { ip, port } => Resolved::Found(Arc::from([SocketAddr::new(*ip, *port)])),
             Address::Name { .. } | Address::Unix(_) => Resolved::Unknown,
         };
         let resolution = Mutex::new(Resolution { state, waiting: Vec::new() });
         Self {
-            address,
+            key,
+            tls,
+            trouble: Mutex::default(),
             open: AtomicU32::new(0),
             turn: AtomicUsize::new(0),
             resolution,
@@ -88,7 +117,38 @@ impl Target {
 
     /// Where it is, as configured.
     pub(crate) fn address(&self) -> &Address {
-        &self.address
+        &self.key.address
+    }
+
+    /// What it is known by.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// How TLS is spoken to it, if it is.
+    pub(crate) fn tls(&self) -> Option<&TargetTls> {
+        self.tls.as_ref()
+    }
+
+    /// Notes why a handshake failed; `None`: it did not.
+    pub(crate) fn shook_hands(&self, trouble: Option<String>) {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, trouble) {
+            (Some((before, _)), Some(now)) if *before == now => {}
+            (_, now) => *known = now.map(|why| (why, false)),
+        }
+    }
+
+    /// Why handshakes fail, where that is news.
+    pub(crate) fn news(&self) -> Option<String> {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (why, said) = known.as_mut()?;
+        (!std::mem::replace(said, true)).then(|| why.clone())
+    }
+
+    /// Why handshakes fail, if they do.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(why, _)| why.clone())
     }
 
     /// Counts one more connection unless that would be more than `max`.
@@ -176,25 +236,43 @@ impl Drop for Reservation {
     }
 }
 
-/// All targets in use, by address.
+/// What lives beside snapshots: all targets in use, by address, what policies keep, and the TLS of listeners.
 #[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<HashMap<Address, Weak<Target>>>);
+pub(crate) struct Registry {
+    targets: Mutex<HashMap<Key, Weak<Target>>>,
+    pub(crate) guards: guard::State,
+    /// Certificates and ticket keys of listeners.
+    pub(crate) tls: Sources,
+}
 
 impl Registry {
-    /// The target of that address, the same one for as long as anybody holds it.
-    pub(crate) fn target(&self, address: &Address) -> Arc<Target> {
-        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(target) = targets.get(address).and_then(Weak::upgrade) {
+    /// One for judging a snapshot alone: files of certificates that are not there are no faults.
+    pub(crate) fn for_check() -> Self {
+        let guards = guard::State { trusts: Trusts::lenient(), ..guard::State::default() };
+        Self { tls: Sources::lenient(), guards, ..Self::default() }
+    }
+
+    /// Has the files of certificates looked at, and says what is odd about them.
+    pub(crate) fn announce(&self, log: &Log) {
+        self.tls.announce(&self.guards.watchlist, log);
+    }
+
+    /// The target of that address under these rules, the same one for as long as anybody holds it.
+    pub(crate) fn target(&self, address: &Address, tls: Option<TargetTls>) -> Arc<Target> {
+        let by = tls.as_ref().map(|tls| (Arc::as_ptr(&tls.trust) as usize, tls.name.clone()));
+        let key = Key { address: address.clone(), tls: by };
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = targets.get(&key).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(Target::new(address.clone()));
-        targets.insert(address.clone(), Arc::downgrade(&target));
+        let target = Arc::new(Target::new(key.clone(), tls));
+        targets.insert(key, Arc::downgrade(&target));
         target
     }
 
     /// Every target still in use; forgets the others.
     pub(crate) fn in_use(&self) -> Vec<Arc<Target>> {
-        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.retain(|_, target| target.strong_count() > 0);
         targets.values().filter_map(Weak::upgrade).collect()
     }

@@ -87,6 +87,7 @@ pub(crate) fn run(start: Start) {
     worker.listeners.borrow_mut().clear();
     worker.pools.clear();
     worker.hub.end(&worker);
+    worker.store.take();
     // Tasks are dropped here: connections close, counts are released, lines end.
     runtime.end();
     worker.leave_lines();
@@ -216,6 +217,9 @@ fn commit(
             }
             None => Listener::new(worker, key.clone(), index, adopted.clone()),
         };
+        if let Bind::Tcp(address) = bind {
+            listener.port.set(address.port());
+        }
         if let Some(at) = prepared.iter().position(|(p, _)| p == bind) {
             let (bind, fd) = prepared.swap_remove(at);
             match Socket::new(fd) {
@@ -231,6 +235,7 @@ fn commit(
         gone.close(Some(closed.clone()));
     }
     *listeners = kept;
+    worker.follow_store(live);
     worker.prune(live);
 }
 

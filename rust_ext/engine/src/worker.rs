@@ -18,17 +18,19 @@ use crate::clock::Meter;
 use crate::deadlines::Deadlines;
 use crate::dial::Dialer;
 use crate::files::Budget;
+use crate::guard::auth::jwt::Tokens;
 use crate::health::Status;
 use crate::host::{Decision, HookFailed, HookWork, Host};
 use crate::hub::{self, Hub, Post, Shard};
 use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::access::Lines;
-use crate::log::{Limits, Log, Writer};
+use crate::log::{Limits, Log, Trail, Writer};
 use crate::metrics::{Metrics, Places, RouteSlot, Times};
 use crate::pool::{Pool, Pools};
 use crate::publish::Api;
 use crate::rt::Inbox;
+use crate::store::{Place, Store};
 use crate::target::Registry;
 
 /// Spare request objects kept per worker.
@@ -49,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// The access log's thread.
     pub(crate) writer: Arc<Writer>,
+    /// Security decisions.
+    pub(crate) trail: Trail,
     /// Files open now.
     pub(crate) files: Arc<Budget>,
     /// Who has histograms of its own.
@@ -169,6 +173,10 @@ pub(crate) struct Worker {
     pub(crate) date: RefCell<[u8; 29]>,
     /// Its subscribers.
     pub(crate) hub: Shard,
+    /// Tokens whose signatures it knows.
+    pub(crate) tokens: Tokens,
+    /// Its side of the store, where limits are shared.
+    pub(crate) store: RefCell<Option<Rc<Store>>>,
 }
 
 impl Worker {
@@ -197,6 +205,8 @@ impl Worker {
             descriptor_limit: Cell::new(u32::MAX),
             date: RefCell::new(crate::date::format(0)),
             hub: Shard::default(),
+            tokens: Tokens::new(|| crate::clock::seed(index)),
+            store: RefCell::default(),
         })
     }
 
@@ -260,6 +270,22 @@ impl Worker {
             routes: live.routes.iter().map(|_| RouteSlot::default()).collect(),
             services: live.services.iter().map(|_| OnceCell::new()).collect(),
         })
+    }
+
+    /// Goes over to the store of a snapshot; the connections stay where it is the same.
+    pub(crate) fn follow_store(&self, live: &Live) {
+        let mut store = self.store.borrow_mut();
+        let same = match (&*store, &live.store) {
+            (Some(store), Some(place)) => store.is_at(place),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            let figures = &self.shared.registry.guards.store;
+            let start =
+                |place: &Arc<Place>| Rc::new(Store::start(place.clone(), figures.clone(), self.shared.log.clone()));
+            *store = live.store.as_ref().map(start);
+        }
     }
 
     /// Shows that it is alive.

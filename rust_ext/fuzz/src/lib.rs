@@ -5,28 +5,42 @@
 #![forbid(unsafe_code)]
 
 mod chunked;
+mod credentials;
+mod expression;
 mod header_filter;
 mod knobs;
+mod networks;
 mod path_model;
+mod proxy_header;
 mod publish;
 mod reference;
 mod request_head;
+mod resp;
 mod response_head;
 mod route_language;
 mod route_model;
 mod route_patterns;
+mod signature;
 mod target;
+mod tokens;
 mod websocket;
 mod websocket_model;
 mod yaml;
 
 pub use chunked::chunked;
+pub use credentials::credentials;
+pub use expression::expression;
 pub use header_filter::header_filter;
+pub use networks::networks_target;
+pub use proxy_header::proxy_header;
 pub use publish::publish;
 pub use request_head::request_head;
+pub use resp::resp;
 pub use response_head::response_head;
 pub use route_patterns::route_patterns;
+pub use signature::signature;
 pub use target::target;
+pub use tokens::{base64url, jwks, jws};
 pub use websocket::websocket;
 pub use yaml::yaml;
 
@@ -44,4 +58,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("yaml", yaml),
     ("websocket", websocket),
     ("publish", publish),
+    ("expression", expression),
+    ("signature", signature),
+    ("resp", resp),
+    ("credentials", credentials),
+    ("jws", jws),
+    ("jwks", jwks),
+    ("base64url", base64url),
+    ("networks", networks_target),
+    ("proxy_header", proxy_header),
 ];

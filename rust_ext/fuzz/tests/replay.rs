@@ -56,8 +56,28 @@ fn route_patterns() {
 }
 
 #[test]
+fn expression() {
+    replay("expression", by_name("expression"));
+}
+
+#[test]
+fn signature() {
+    replay("signature", by_name("signature"));
+}
+
+#[test]
 fn publish() {
     replay("publish", by_name("publish"));
+}
+
+#[test]
+fn resp() {
+    replay("resp", by_name("resp"));
+}
+
+#[test]
+fn credentials() {
+    replay("credentials", by_name("credentials"));
 }
 
 #[test]
@@ -92,4 +112,29 @@ fn the_corpus_stays_small() {
     let all: Vec<PathBuf> = files(&corpus()).iter().flat_map(|folder| files(folder)).collect();
     let bytes: u64 = all.iter().map(|file| file.metadata().expect("readable").len()).sum();
     assert!(bytes < 2 << 20, "the corpus has {bytes} bytes, at most 2 MiB are allowed");
+}
+
+#[test]
+fn jws() {
+    replay("jws", by_name("jws"));
+}
+
+#[test]
+fn jwks() {
+    replay("jwks", by_name("jwks"));
+}
+
+#[test]
+fn base64url() {
+    replay("base64url", by_name("base64url"));
+}
+
+#[test]
+fn networks() {
+    replay("networks", by_name("networks"));
+}
+
+#[test]
+fn proxy_header() {
+    replay("proxy_header", by_name("proxy_header"));
 }

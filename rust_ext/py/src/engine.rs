@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastgate_core::snapshot::Snapshot;
 use fastgate_engine::host::{Host as HostTrait, NoHost};
-use fastgate_engine::{Disconnect, Engine as Inner, Handed};
+use fastgate_engine::{Disconnect, Engine as Inner, Handed, RevokeBy};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
@@ -165,6 +165,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Records in the audit trail that an API key was made or revoked: `key.created` or `key.revoked`, the key's name
+    /// (never the key) and who did it. False: no trail is wanted, or the event has another name.
+    fn audit_key(&self, py: Python<'_>, event: &str, key: &str, actor: &str) -> PyResult<bool> {
+        let engine = self.inner()?;
+        Ok(py.detach(|| engine.audit_key(event, key, actor)))
+    }
+
     /// How it is and why: what `/healthz` says to a client on this machine.
     fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let engine = self.inner()?;
@@ -200,6 +207,18 @@ impl Engine {
         };
         let code = u16::try_from(code).unwrap_or(0);
         py.detach(|| engine.disconnect(whom, code, reason)).map_err(PyValueError::new_err)
+    }
+
+    /// Refuses tokens by `jti`, or those of a `sub` issued until now, for so many seconds; how many revocations there are.
+    ///
+    /// Raises `ValueError` where it cannot be kept.
+    fn revoke_token(&self, by: &str, name: &str, seconds: u64) -> PyResult<usize> {
+        let by = match by {
+            "jti" => RevokeBy::Id,
+            "sub" => RevokeBy::Subject,
+            _ => return Err(PyValueError::new_err("jti or sub: one of them")),
+        };
+        self.inner()?.revoke_token(by, name, Duration::from_secs(seconds)).map_err(PyValueError::new_err)
     }
 
     /// The metrics in the Prometheus text format 0.0.4: what `/metrics` says.

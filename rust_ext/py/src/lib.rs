@@ -5,6 +5,9 @@
 //! hot (the C table, pointers and lengths only). I/O threads never take the GIL: they post to [`queue::Queue`].
 
 mod capi;
+mod certs;
+mod credentials;
+mod development_key;
 mod engine;
 mod error;
 mod explain;
@@ -13,6 +16,7 @@ mod job;
 mod primitives;
 mod process;
 mod queue;
+mod token;
 mod websocket;
 mod yaml;
 
@@ -26,6 +30,12 @@ mod _engine {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::certs::{dev_authority, dev_certificate};
+    #[pymodule_export]
+    use crate::credentials::{api_key_kind, check_users, hash_password, make_api_key};
+    #[pymodule_export]
+    use crate::development_key::DevelopmentKey;
+    #[pymodule_export]
     use crate::engine::{Engine, stop_all, validate};
     #[pymodule_export]
     use crate::error::{InvalidSnapshot, RequestRefused, StartError};
@@ -35,6 +45,8 @@ mod _engine {
     use crate::host::{Host, Simulation};
     #[pymodule_export]
     use crate::primitives::{ParsedRequest, Router, parse_request};
+    #[pymodule_export]
+    use crate::token::{JwtVerifier, KeySet, TokenRefused, verify_jws};
     #[pymodule_export]
     use crate::websocket::{
         WebSocketParser, WebSocketViolation, websocket_deflate, websocket_extensions, websocket_frame,

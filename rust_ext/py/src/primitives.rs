@@ -44,6 +44,9 @@ fn listener() -> Listener {
         dot_segments: DotSegments::Refuse,
         underscore_headers: UnderscoreHeaders::Drop,
         serves: Serves { http: true, realtime: false, publish: false },
+        tls: None,
+        redirect_https: false,
+        proxy_protocol: Vec::new(),
     }
 }
 
@@ -135,6 +138,7 @@ fn route(pattern: &str) -> Route {
         held_bytes: 0,
         histogram: false,
         access_log_sample: None,
+        policies: None,
     }
 }
 

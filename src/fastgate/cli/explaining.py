@@ -197,7 +197,8 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
         service = next((one for one in plain["services"] if one["name"] == route["action"]["service"]), None)
         rows.append(["targets", ", ".join(one["url"] for one in service["targets"]) if service else "none"])
     if (endpoint := route["action"].get("realtime")) is not None:
-        rows += _endpoint(endpoint, answer["channels"])
+        asked = any(p["name"] == "auth" and p["state"] == "on" for p in answer["policies"])
+        rows += _endpoint(endpoint, answer["channels"], asked)
     first, *rest = table(rows, indent="  ")
     yield paint(first, GREEN, on)
     yield from rest
@@ -208,10 +209,10 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
         yield "policies: none"
 
 
-def _endpoint(endpoint: Plain, channels: Sequence[str]) -> Iterator[list[str]]:
-    """What an endpoint does with a connection to this URL."""
-    unknown = f"; {{{IDENTITY}}} needs authentication, which is not in this version: 401"
-    yield ["channels", ", ".join(channels) + (unknown if any(IDENTITY in captures(one) for one in channels) else "")]
+def _endpoint(endpoint: Plain, channels: Sequence[str], asked: bool) -> Iterator[list[str]]:
+    """What an endpoint does with a connection to this URL; `asked`: clients have to say who they are."""
+    said = f"; {{{IDENTITY}}} is who the client is" + ("" if asked else ", and nobody asks: 401")
+    yield ["channels", ", ".join(channels) + (said if any(IDENTITY in captures(one) for one in channels) else "")]
     yield ["source", endpoint["source"]]
     origins = endpoint["origins"]
     words = {"same": "pages of the host that is asked", "any": "every page"}

@@ -21,6 +21,9 @@ COMMANDS = {
     "reload": "control",
     "drain": "control",
     "sessions": "control",
+    "keys": "keys",
+    "token": "tokens",
+    "certs": "machine",
     "bench": "machine",
     "doctor": "machine",
 }

@@ -116,9 +116,10 @@ def start_page(runtime: Runtime) -> None:
 
     addresses = runtime.addresses
     lines = [f"fastgate {__version__}"]
+    secure = runtime.snapshot.secure
     width = max(len(name) for name in addresses)
     for name, address in list(addresses.items())[:_SHOWN_LISTENERS]:
-        lines.append(f"  {name:<{width}}  {url(address)}")
+        lines.append(f"  {name:<{width}}  {url(address, secure=name in secure)}")
     if len(addresses) > _SHOWN_LISTENERS:
         lines.append(f"  and {len(addresses) - _SHOWN_LISTENERS} more listeners")
     routes = len(runtime.snapshot.routes)
@@ -128,9 +129,9 @@ def start_page(runtime: Runtime) -> None:
     print("\n".join(lines), flush=True)
 
 
-def url(address: str) -> str:
+def url(address: str, *, secure: bool = False) -> str:
     """An address as one would type it into a client."""
-    return address if address.startswith("unix:") else f"http://{address}"
+    return address if address.startswith("unix:") else f"{'https' if secure else 'http'}://{address}"
 
 
 def log_to_stderr() -> None:

@@ -117,9 +117,11 @@ class Target:
     port: int
     authority: str
     link_local: bool
+    tls: bool = False
 
 
-TARGET_ALLOWED = "http://HOST[:PORT] or unix:/path"
+TARGET_ALLOWED = "http://HOST[:PORT], https://HOST[:PORT] or unix:/path"
+_PORTS = {"http": 80, "https": 443}
 
 
 def parse_target(value: Any) -> Target:
@@ -133,42 +135,43 @@ def parse_target(value: Any) -> Target:
         host, _, port = value.partition(":")
         nearest = f"http://{value}" if host_name(host) and (not port or port_number(port, 1)) else None
         raise refuse(value, TARGET_ALLOWED, nearest=nearest, why="the scheme is missing" if nearest else None)
-    if scheme.lower() == "https":
-        raise refuse(value, TARGET_ALLOWED, why="https to a target is not in this version")
-    if scheme != "http":
-        nearest = f"http://{rest}" if scheme.lower() == "http" or nearest_word(scheme, ["http"]) else None
-        raise refuse(value, TARGET_ALLOWED, nearest=nearest)
+    if scheme not in _PORTS:
+        nearest = nearest_word(scheme.lower(), list(_PORTS))
+        raise refuse(value, TARGET_ALLOWED, nearest=f"{nearest}://{rest}" if nearest else None)
     end = next((i for i, c in enumerate(rest) if c in "/?#"), len(rest))
     if end < len(rest) and rest[end:] != "/":
         what = f"a target has no path; write it as rewrite: {{replace: {rest[end:]}}}"
-        raise refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why=what)
+        raise refuse(value, TARGET_ALLOWED, nearest=f"{scheme}://{rest[:end]}", why=what)
     if end < len(rest):
-        raise refuse(value, TARGET_ALLOWED, nearest=f"http://{rest[:end]}", why="without the '/' at the end")
+        raise refuse(value, TARGET_ALLOWED, nearest=f"{scheme}://{rest[:end]}", why="without the '/' at the end")
     if "@" in rest:
         raise refuse(value, TARGET_ALLOWED, why="a target has no user name")
-    return _host_port(value, rest)
+    return _host_port(value, scheme, rest)
 
 
-def _host_port(value: str, rest: str) -> Target:
+def _host_port(value: str, scheme: str, rest: str) -> Target:
+    usual, tls = _PORTS[scheme], scheme == "https"
     host, colon, port_text = rest.rpartition(":") if not rest.endswith("]") and ":" in rest else (rest, "", "")
-    port = port_number(port_text, 1) if colon else 80
+    port = port_number(port_text, 1) if colon else usual
     if port is None:
         raise refuse(value, TARGET_ALLOWED, why="a port is 1 to 65535")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     ip = _ip(bare)
-    suffix = "" if port == 80 else f":{port}"
+    suffix = "" if port == usual else f":{port}"
     if ip is not None:
         if (ip.version == 6) != (bare is not host):
-            raise refuse(value, TARGET_ALLOWED, nearest=f"http://[{bare}]{suffix}" if ip.version == 6 else None)
+            raise refuse(value, TARGET_ALLOWED, nearest=f"{scheme}://[{bare}]{suffix}" if ip.version == 6 else None)
         shown = f"[{ip}]" if ip.version == 6 else str(ip)
         mapped = getattr(ip, "ipv4_mapped", None) or ip
-        return Target(str(ip), None, None, port, shown + suffix, mapped.is_link_local)
+        return Target(str(ip), None, None, port, shown + suffix, mapped.is_link_local, tls)
     if ":" in host and _ip(rest) is not None:
-        raise refuse(value, TARGET_ALLOWED, nearest=f"http://[{rest}]:80", why="an IPv6 address stands in brackets")
+        raise refuse(
+            value, TARGET_ALLOWED, nearest=f"{scheme}://[{rest}]:{usual}", why="an IPv6 address stands in brackets"
+        )
     name = host_name(host)
     if name is None or name.rsplit(".", 1)[-1].isdecimal():
         raise refuse(value, TARGET_ALLOWED, why="not a host name or address")
-    return Target(None, name, None, port, name + suffix, False)
+    return Target(None, name, None, port, name + suffix, False, tls)
 
 
 @lru_cache(1024)
@@ -185,7 +188,7 @@ def _target(value: Any) -> str:
 
 
 TARGET = Kind(
-    _target, TARGET_ALLOWED, {"type": "string", "pattern": r"^http://[^/?#@]+$|^unix:/[^/]"}, "http://127.0.0.1:9000"
+    _target, TARGET_ALLOWED, {"type": "string", "pattern": r"^https?://[^/?#@]+$|^unix:/[^/]"}, "http://127.0.0.1:9000"
 )
 
 HOST_ALLOWED = "a host name such as api.example.com, or *.example.org for every name under it"

@@ -126,9 +126,8 @@ def _service(path: KeyPath, service: dict[str, Any], drafts: list[Draft]) -> Non
         targets is None and "asgi" not in service and not any(nearest_word(str(k), ["targets"]) for k in service)
     ) or targets == []:
         where = (*path, "targets") if targets == [] else path
-        drafts.append(
-            Draft(where, "no targets; allowed: a list of at least one http://HOST[:PORT] or unix:/path", "key")
-        )
+        drafts.append(Draft(where, f"no targets; allowed: a list of at least one {addresses.TARGET_ALLOWED}", "key"))
+    _service_tls(path, service, drafts)
     # A wrong value of that key, or a misspelling of it, is said already.
     allowed = service.get("allow_link_local", any(nearest_word(str(key), ["allow_link_local"]) for key in service))
     if not isinstance(targets, list) or allowed is not False:
@@ -143,6 +142,22 @@ def _service(path: KeyPath, service: dict[str, Any], drafts: list[Draft]) -> Non
         if link_local:
             message = f'found "{url}", a link-local address (metadata services); allowed: with allow_link_local: true'
             drafts.append(Draft((*here, "url") if isinstance(item, dict) else here, message, found=url))
+
+
+def _service_tls(path: KeyPath, service: dict[str, Any], drafts: list[Draft]) -> None:
+    tls, targets = service.get("tls"), service.get("targets")
+    if not isinstance(tls, dict):
+        return
+    for one, other in (("cert", "key"), ("key", "cert")):
+        if one in tls and other not in tls:
+            drafts.append(Draft((*path, "tls", one), f"found without {other}; allowed: both of them, or none", "key"))
+    if tls.get("verify") is False and "ca" in tls:
+        drafts.append(Draft((*path, "tls", "ca"), "found beside verify: false, which reads none", "key"))
+    items = targets if isinstance(targets, list) else []
+    urls = [item.get("url") if isinstance(item, dict) else item for item in items]
+    if urls and not any(isinstance(url, str) and url.startswith("https:") for url in urls):
+        message = "found, and no target has TLS; allowed: with a target whose URL begins with https://"
+        drafts.append(Draft((*path, "tls"), message, "key"))
 
 
 def _binds(value: dict[str, Any], drafts: list[Draft]) -> None:

@@ -9,23 +9,14 @@ from typing import Any
 from fastgate.config.findings import Draft
 from fastgate.config.models import Config, Model, Route
 from fastgate.config.models.services import Service, Target
+from fastgate.config.policies.levels import nearest
 from fastgate.config.realtime_values import IDENTITY, captures
 from fastgate.config.secrets import Secret
 from fastgate.config.source import KeyPath
 
 _MEANING = {
-    "auth": "requests pass WITHOUT AUTHENTICATION",
-    "require": "requests pass WITHOUT THIS AUTHORISATION",
-    "limits": "requests pass WITHOUT THESE RATE LIMITS",
-    "concurrency": "requests pass WITHOUT THIS LIMIT",
-    "ip": "requests from EVERY ADDRESS pass",
-    "cors": "cross-origin rules are NOT APPLIED",
-    "csrf": "requests pass WITHOUT THIS PROTECTION",
-    "security_headers": "answers go out WITHOUT THESE HEADERS",
-    "tenant": "requests pass WITHOUT THIS CHECK",
     "tokens": "subscribers connect WITHOUT TOKENS",
 }
-LISTENER_OFF = ("tls", "redirect", "proxy_protocol")
 
 
 def warnings(config: Config, routes: Mapping[str, Route]) -> list[Draft]:
@@ -47,7 +38,7 @@ def warnings(config: Config, routes: Mapping[str, Route]) -> list[Draft]:
         _model(config.logs, ("logs",), drafts)
     if config.realtime is not None:
         _model(config.realtime, ("realtime",), drafts)
-        _endpoints(config.realtime, drafts)
+        _endpoints(config, drafts)
     return drafts
 
 
@@ -67,16 +58,18 @@ def _unreached(config: Config, drafts: list[Draft]) -> None:
         drafts.append(Draft(("routes",), "no listener serves http: none of them is reached", "key", "warning"))
 
 
-def _endpoints(realtime: Any, drafts: list[Draft]) -> None:
+def _endpoints(config: Config, drafts: list[Draft]) -> None:
+    realtime: Any = config.realtime
     for name, endpoint in realtime.endpoints.items():
         path: KeyPath = ("realtime", "endpoints", name)
         if endpoint.policies is not None:
             _model(endpoint.policies, (*path, "policies"), drafts)
+        known = nearest((endpoint.policies, config.policies), "auth")
         for number, channel in enumerate(endpoint.channels):
-            if IDENTITY in captures(channel):
+            if not known and IDENTITY in captures(channel):
                 message = (
-                    f"{{{IDENTITY}}} is who the client is, and authentication is not in this version: "
-                    "this endpoint answers 401 until then"
+                    f"{{{IDENTITY}}} is who the client is, and nobody asks: this endpoint has no policy `auth`, "
+                    "and answers 401"
                 )
                 drafts.append(Draft((*path, "channels", number), message, "value", "warning", found=channel))
 
@@ -121,11 +114,7 @@ def _model(model: Model, path: KeyPath, drafts: list[Draft]) -> None:
         if value is None or value is False:
             continue
         message = "not in this version, ignored"
-        if path[:1] == ("listeners",) and name in LISTENER_OFF:
-            message = "not in this version; this listener is NOT OPENED, so that nothing is served without it"
-        elif path[:1] == ("services",) and name == "tls":
-            message = "not in this version, ignored: targets are reached in cleartext"
-        elif marks[name] == "security":
+        if marks[name] == "security":
             message = f"not in this version, ignored: {_MEANING[name]}"
         drafts.append(Draft((*path, name), message, "key", "warning", found=name))
 

@@ -16,6 +16,7 @@ from fastgate.config import check, later, overlay, snapshot
 from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft, from_pydantic, place
 from fastgate.config.models import Config, Route
+from fastgate.config.policies import Book
 from fastgate.config.routes import Routes, slices
 from fastgate.config.scalars import shown
 from fastgate.config.source import Budget, Source, read_source
@@ -43,6 +44,8 @@ class Loaded:
     compiled: Sequence[snapshot.Compiled] | None = None
     # Where references to secrets are looked up.
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    # The policies that routes compiled already name by number.
+    policies: Book | None = None
 
     def place(self, drafts: Sequence[Draft]) -> list[Finding]:
         """Gives findings their file, line and column."""
@@ -185,13 +188,14 @@ def _build(layers: list[list[Source]], reader: _Reader, environ: Mapping[str, st
         kept = overlay.without_nulls(united, merged, mine)
         findings.extend(place(mine, layer))
         merged = overlay.without_nulls(overlay.overlay(merged, united), None, []) if merged else kept
-    checked = _Checked(merged, literal_secrets)
+    checked = _Checked(merged, literal_secrets, environ)
     findings.extend(place(checked.errors, sources))
     findings = _bounded(_once(findings))
     if findings or checked.config is None:
         raise ConfigError(findings)
     warnings = tuple(_in_order(place(checked.warnings, sources)))
-    return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled, environ)
+    policies = checked.policies if checked.compiled is not None else None
+    return Loaded(checked.config, sources, merged, warnings, tuple(reader.files), checked.compiled, environ, policies)
 
 
 def _without_include(value: dict[str, Any]) -> dict[str, Any]:
@@ -205,11 +209,12 @@ class _Checked:
     never stand in memory as models.
     """
 
-    def __init__(self, merged: dict[str, Any], literal_secrets: bool) -> None:
+    def __init__(self, merged: dict[str, Any], literal_secrets: bool, environ: Mapping[str, str]) -> None:
         self.errors: list[Draft] = []
         self.warnings: list[Draft] = []
         self.config: Config | None = None
         self.compiled: list[snapshot.Compiled] | None = None
+        self.policies = Book(environ)
         self._context: dict[str, Any] = {"literal_secrets": literal_secrets, "literals": 0}
         between = check.check(merged)
         routes = merged.get("routes")
@@ -243,7 +248,7 @@ class _Checked:
             if part is None:
                 whole = None
             if part is not None and whole is not None:
-                compiled += snapshot.compile_routes(whole, part.routes)
+                compiled += snapshot.compile_routes(whole, part.routes, self.policies)
                 self.warnings += later.route_warnings(part.routes)
         if whole is not None:
             whole.__dict__["routes"] = Routes(raw, lambda one: Route.model_validate(one, context=self._context))

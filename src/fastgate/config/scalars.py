@@ -261,7 +261,7 @@ def _rate(value: Any) -> tuple[int, int]:
 RATE = Kind(
     _rate,
     "a rate such as 100/s, 30/m or 10000/d",
-    {"type": "string", "pattern": r"^\d{1,12}/(s|m|h|d)$"},
+    {"type": "string", "pattern": r"^\d{1,12}/(s|m|h|d|month)$"},
     "100/s",
     lambda rate: units.format_rate(*rate),
 )

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastgate.config.addresses import parse_target
 from fastgate.config.collector import collector_off
 from fastgate.config.findings import Draft
-from fastgate.config.later import LISTENER_OFF
-from fastgate.config.log_targets import parse_syslog
-from fastgate.config.models import Config, Limits, Listener, Match, Policies, Route, Service, Timeouts
+from fastgate.config.models import Config, Limits, Listener, Policies, Route, Service, Timeouts
 from fastgate.config.models.policies import HeaderChanges
-from fastgate.config.models.process import AccessLog, Logs
-from fastgate.config.models.routes import Static, ValueMatch
+from fastgate.config.models.process import Logs
+from fastgate.config.models.routes import Static
 from fastgate.config.models.services import Target
+from fastgate.config.policies import Book
+from fastgate.config.policies.levels import levels, nearest, policy, policy_path
 from fastgate.config.route_names import API_CALLS, ENDPOINTS, PUBLISHERS, endpoint_names, route_names, route_path
+from fastgate.config.snapshot_logs import logs
+from fastgate.config.snapshot_match import match_plain
 from fastgate.config.source import KeyPath
 from fastgate.errors import ConfigError, Finding
 
@@ -45,6 +47,7 @@ class Snapshot:
     listeners: Sequence[str]
     services: Sequence[KeyPath]
     routes: Sequence[str]
+    policies: Book
 
     def findings(self, invalid: Iterable[tuple[str, str]]) -> list[Finding]:
         """The engine's findings, (path in the snapshot, message), with the place in the config each stems from."""
@@ -60,12 +63,18 @@ class Snapshot:
                 if where == PUBLISHERS:
                     return where
                 return self._endpoint(where, rest) if where[:2] == ENDPOINTS else self._route(self.routes[number], rest)
+            if parts[0] == "policies":
+                return self.policies.locate(number, rest)
             if parts[0] == "services" and number < len(self.services):
                 return _service_path(self.services[number], rest)
             if parts[0] == "internal" and number < len(internal := _internal(self.loaded.config)):
                 return (internal[number]["name"], *_numbers(rest))
             if parts[0] == "listeners" and number < len(self.listeners):
                 return ("listeners", self.listeners[number], *_numbers(rest))
+        if parts[:1] == ["consumers"]:
+            from fastgate.config.policies import consumers as guests
+
+            return guests.locate(self.loaded.config, parts[1:])
         if parts[:2] == ["realtime", "redis"]:
             return ("store", *parts[2:])
         return _numbers([part.removesuffix("_ms") for part in parts])
@@ -113,9 +122,9 @@ class Snapshot:
         within = snapshot_realtime.locate(realtime.endpoints[base[2]], rest)
         return (*base, *_numbers(str(part) for part in within))
 
-    def _headers(self, base: KeyPath, route: Route, policy: str, inner: list[str]) -> KeyPath:
-        path = _policy_path(self.loaded.config, base, route, policy)
-        edits = _policy(self.loaded.config, route, policy)
+    def _headers(self, base: KeyPath, route: Route, name: str, inner: list[str]) -> KeyPath:
+        path = policy_path(self.loaded.config, base, route, name)
+        edits = policy(self.loaded.config, route, name)
         if len(inner) >= 2 and inner[1].isdecimal() and inner[0] in ("set", "add") and isinstance(edits, HeaderChanges):
             names = list(getattr(edits, inner[0]))
             return (*path, inner[0], *names[int(inner[1]) : int(inner[1]) + 1])
@@ -184,18 +193,12 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         message = f"on_request: there is no such route; allowed: {', '.join(named) or 'none, no routes are written'}"
         raise ConfigError([Finding(message, path=name) for name in unknown])
     listeners = _open_listeners(config)
-    if not listeners:
-        drafts = [
-            Draft(
-                ("listeners",), f"no listener is left to open: {', '.join(LISTENER_OFF)} are not in this version", "key"
-            )
-        ]
-        raise ConfigError(loaded.place(drafts))
+    book = Book(loaded.environ) if loaded.policies is None else loaded.policies
     services = [_service(name, one) for name, one in config.services.items() if one.targets]
     service_paths: list[KeyPath] = [("services", name) for name, one in config.services.items() if one.targets]
     names: list[str] = []
     routes: list[bytes] = []
-    for route in compile_routes(config, config.routes) if loaded.compiled is None else loaded.compiled:
+    for route in compile_routes(config, config.routes, book) if loaded.compiled is None else loaded.compiled:
         if route.inline is not None:
             services.append(route.inline)
             service_paths.append(("routes", route.name, "to"))
@@ -208,9 +211,16 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         if secrets and (missing := list(snapshot_realtime.unresolved(config, loaded.environ))):
             raise ConfigError(loaded.place(missing))
         hub["realtime"] = snapshot_realtime.settings(config, loaded.environ)
-        for plain in snapshot_realtime.routes(config, list(listeners), partial(_endpoint_route, config)):
+        for plain in snapshot_realtime.routes(config, list(listeners), partial(_endpoint_route, config, book)):
             names.append(plain["name"])
             routes.append(_json({**plain, "on_request": plain["name"] in hooked}))
+    known: Plain = {}
+    if config.consumers or config.key_pepper:
+        from fastgate.config.policies import consumers as guests  # most configs have neither
+
+        known = {"consumers": guests.consumers(config, book), "key_pepper": guests.peppers(config, book)}
+    if faults := [*book.faults, *(book.missing if secrets else ())]:
+        raise ConfigError(loaded.place(faults))
     snapshot = {
         "version": VERSION,
         "workers": config.workers,
@@ -219,13 +229,15 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         "shutdown": {"notice_ms": config.shutdown.notice, "limit_ms": config.shutdown.limit},
         "listeners": [_listener(name, one) for name, one in listeners.items()],
         "services": services,
-        "reserved_headers": [],
+        "reserved_headers": sorted(book.reserved),
         "internal": _internal(config),
-        "logs": _logs(config.logs or Logs()),
+        **logs(config.logs or Logs()),
         **hub,
+        **known,
     }
-    data = b'%s,"routes":[%s]}' % (_json(snapshot)[:-1], b",".join(routes))
-    return Snapshot(data, loaded, list(listeners), service_paths, names)
+    policies = b',"policies":[%s]' % b",".join(book.entries) if book.entries else b""
+    data = b'%s%s,"routes":[%s]}' % (_json(snapshot)[:-1], policies, b",".join(routes))
+    return Snapshot(data, loaded, list(listeners), service_paths, names, book)
 
 
 class Compiled(NamedTuple):
@@ -238,7 +250,7 @@ class Compiled(NamedTuple):
     inline: Plain | None
 
 
-def compile_routes(config: Config, routes: Mapping[str, Route]) -> Iterator[Compiled]:
+def compile_routes(config: Config, routes: Mapping[str, Route], book: Book) -> Iterator[Compiled]:
     """Compiles routes of a config; those of a later version, or with no listener left to serve them, stay out."""
     listeners = _open_listeners(config)
     for name, route in routes.items():
@@ -247,7 +259,7 @@ def compile_routes(config: Config, routes: Mapping[str, Route]) -> Iterator[Comp
         if serving == [] or action is None:
             continue
         inline = None if route.to is None else _inline(action["service"], route.to)
-        yield Compiled(name, _json(_route(name, route, config, action, serving))[:-1], inline)
+        yield Compiled(name, _json(_route(name, route, config, action, serving, book))[:-1], inline)
 
 
 INTERNAL = {"admin": "127.0.0.1:8002", "metrics": "127.0.0.1:8003"}
@@ -272,28 +284,8 @@ def _json(value: Plain) -> bytes:
 
 
 def _open_listeners(config: Config) -> dict[str, Listener]:
-    """The listeners that this version can open."""
-    given = config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
-    return {name: one for name, one in given.items() if not any(getattr(one, key) for key in LISTENER_OFF)}
-
-
-def _logs(logs: Logs) -> Plain:
-    access: Plain | None = None
-    if isinstance(logs.access, AccessLog):
-        to, form = logs.access.to, logs.access.format
-        syslog = parse_syslog(to)
-        access = {
-            "to": to if to in ("stdout", "stderr") else {"file": to} if syslog is None else {"syslog": syslog},
-            "format": form if form in ("json", "combined") else {"template": form},
-            "sample": logs.access.sample,
-        }
-    return {
-        "access": access,
-        "level": logs.level or "info",
-        "format": logs.format,
-        "redact_query": logs.redact.query,
-        "redact_headers": logs.redact.headers,
-    }
+    """The listeners; without any, the default one."""
+    return config.listeners or {DEFAULT_LISTENER: Listener.model_validate({"bind": DEFAULT_BIND})}
 
 
 def _limits(limits: Limits) -> Plain:
@@ -313,6 +305,7 @@ def _limits(limits: Limits) -> Plain:
 
 def _listener(name: str, listener: Listener) -> Plain:
     only = listener.only
+    tls = None if listener.tls is None else listener.tls.model_dump()
     return {
         "name": name,
         "bind": listener.bind,
@@ -321,6 +314,9 @@ def _listener(name: str, listener: Listener) -> Plain:
         "dot_segments": listener.dot_segments,
         "underscore_headers": listener.underscore_headers,
         "serves": {part: only is None or part in only for part in ("http", "realtime", "publish")},
+        "tls": tls,
+        "redirect_https": listener.redirect == "https",
+        **({} if listener.proxy_protocol is None else {"proxy_protocol": listener.proxy_protocol.from_}),
     }
 
 
@@ -330,6 +326,7 @@ def _service(name: str, service: Service) -> Plain:
         "targets": [_target(t.url, t.weight) if isinstance(t, Target) else _target(t, 1) for t in service.targets],
         "balance": "round_robin",
         "pool": {"max_per_target": service.pool.max_per_target, "idle_ms": service.pool.idle},
+        **({} if service.tls is None else {"tls": service.tls.model_dump()}),
     }
 
 
@@ -340,6 +337,7 @@ def _inline(name: str, url: str) -> Plain:
 
 def _target(url: str, weight: int) -> Plain:
     parsed = parse_target(url)
+    tls = {"tls": True} if parsed.tls else {}
     address: Plain
     if parsed.unix is not None:
         address = {"unix": parsed.unix}
@@ -347,7 +345,7 @@ def _target(url: str, weight: int) -> Plain:
         address = {"ip": {"ip": parsed.ip, "port": parsed.port}}
     else:
         address = {"name": {"name": parsed.name, "port": parsed.port}}
-    return {"url": url, "address": address, "authority": parsed.authority, "weight": weight}
+    return {"url": url, "address": address, "authority": parsed.authority, "weight": weight, **tls}
 
 
 def _action(name: str, route: Route, config: Config) -> Plain | None:
@@ -377,13 +375,14 @@ def _static(static: Static) -> Plain:
     }
 
 
-def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None) -> Plain:
+def _route(name: str, route: Route, config: Config, action: Plain, listeners: list[str] | None, book: Book) -> Plain:
     matches = route.match if isinstance(route.match, list) else [route.match]
     rewrite = route.rewrite
+    number = book.number(((path or ("routes", name, "policies"), own) for path, own in levels(config, route)), kept=1)
     return {
         "name": name,
         "priority": route.priority,
-        "matches": [_match(one) for one in matches],
+        "matches": [match_plain(one) for one in matches],
         "listeners": listeners,
         "action": action,
         "rewrite": None
@@ -398,19 +397,21 @@ def _route(name: str, route: Route, config: Config, action: Plain, listeners: li
         "upgrade": [protocol.lower() for protocol in route.upgrade],
         "timeouts": _timeouts(route.timeouts, config.services[route.service].timeouts if route.service else None),
         "max_body": route.max_body,
-        "request_headers": _edits(_policy(config, route, "request_headers")),
-        "response_headers": _edits(_policy(config, route, "response_headers")),
+        "request_headers": _edits(policy(config, route, "request_headers")),
+        "response_headers": _edits(policy(config, route, "response_headers")),
         "held_bytes": HELD_BYTES if route.max_held_body is None else route.max_held_body,
         **({"histogram": True} if route.histogram else {}),
         **({} if route.access_log is None else {"access_log_sample": route.access_log.sample}),
+        **({} if number is None else {"policies": number}),
     }
 
 
 def _endpoint_route(
-    config: Config, name: str, policies: Policies | None, match: Plain, listeners: list[str] | None
+    config: Config, book: Book, name: str, policies: Policies | None, match: Plain, listeners: list[str] | None
 ) -> Plain:
     """What all routes have, for an endpoint, which proxies nothing."""
-    levels = (policies, config.policies)
+    both = (policies, config.policies)
+    number = book.number([((*route_path(name, config), "policies"), policies), (("policies",), config.policies)])
     return {
         "name": name,
         "priority": 0,
@@ -422,30 +423,11 @@ def _endpoint_route(
         "upgrade": [],
         "timeouts": _timeouts(Timeouts(), None),
         "max_body": None,
-        "request_headers": _edits(_nearest(levels, "request_headers")),
-        "response_headers": _edits(_nearest(levels, "response_headers")),
+        "request_headers": _edits(nearest(both, "request_headers")),
+        "response_headers": _edits(nearest(both, "response_headers")),
         "held_bytes": HELD_BYTES,
+        **({} if number is None else {"policies": number}),
     }
-
-
-def _match(match: Match) -> Plain:
-    kind = next((k for k in ("prefix", "path", "regex") if getattr(match, k) is not None), None)
-    return {
-        "path": None if kind is None else {kind: getattr(match, kind)},
-        "hosts": match.hosts,
-        "methods": match.methods,
-        "headers": {name.lower(): _value(one) for name, one in match.headers.items()},
-        "query": {name: _value(one) for name, one in match.query.items()},
-        "client_ip": match.client_ip,
-    }
-
-
-def _value(match: str | ValueMatch) -> Plain:
-    if isinstance(match, str):
-        return {"exact": match}
-    if match.exact is not None:
-        return {"exact": match.exact}
-    return {"regex": match.regex} if match.regex is not None else {"present": match.present}
 
 
 def _timeouts(route: Timeouts, service: Timeouts | None) -> Plain:
@@ -458,34 +440,6 @@ def _timeouts(route: Timeouts, service: Timeouts | None) -> Plain:
         "response_ms": pick("response", RESPONSE_MS),
         "idle_ms": pick("idle", IDLE_MS),
     }
-
-
-def _levels(config: Config, route: Route) -> tuple[tuple[KeyPath | None, Policies | None], ...]:
-    """The levels of policies of a route, nearest first; None stands for the path of the route itself."""
-    top = (("policies",), config.policies)
-    if route.service is None:
-        return (None, route.policies), top
-    service = config.services[route.service].policies
-    return (None, route.policies), (("services", route.service, "policies"), service), top
-
-
-def _policy(config: Config, route: Route, name: str) -> Any:
-    return _nearest((policies for _, policies in _levels(config, route)), name)
-
-
-def _nearest(levels: Iterable[Policies | None], name: str) -> Any:
-    for policies in levels:
-        if policies is not None and (found := getattr(policies, name)) is not None:
-            return found
-    return None
-
-
-def _policy_path(config: Config, base: KeyPath, route: Route, name: str) -> KeyPath:
-    own: KeyPath = (*base, "policies")
-    for path, policies in _levels(config, route):
-        if policies is not None and getattr(policies, name) is not None:
-            return (*(path or own), name)
-    return (*own, name)
 
 
 _NO_EDITS: Plain = {"set": [], "add": [], "remove": []}

@@ -14,13 +14,13 @@ SIZE_UNITS = {
     "GB": 1_000_000_000,
     "GiB": 1_073_741_824,
 }
-RATE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+RATE_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "month": 2_592_000}
 
 _DURATION = re.compile(r"(?:\d{1,15}(?:\.\d{1,3})?(?:ms|s|m|h|d))+\Z", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _DURATION_ORDER = ("ms", "s", "m", "h", "d")
 _SIZE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z", re.ASCII)
-_RATE = re.compile(r"(\d{1,12})/(s|m|h|d)\Z", re.ASCII)
+_RATE = re.compile(r"(\d{1,12})/(s|month|m|h|d)\Z", re.ASCII)
 _BYTE_RATE = re.compile(r"(\d{1,16}(?:\.\d{1,3})?(?:B|kB|KiB|MB|MiB|GB|GiB))/s\Z", re.ASCII)
 _LOOSE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*\Z", re.ASCII)
 
@@ -93,7 +93,7 @@ def parse_size(text: str) -> int | None:
 
 
 def parse_rate(text: str) -> tuple[int, int] | None:
-    """(count, seconds) of `100/s`, `30/m`, `10000/d`; None for anything else."""
+    """(count, seconds) of `100/s`, `30/m`, `10000/d`, `9/month` (30 days); None for anything else."""
     match = _RATE.match(text)
     return (int(match[1]), RATE_UNITS[match[2]]) if match else None
 

@@ -186,6 +186,7 @@ def read_answer(answer: bytearray, code: int) -> Compiled:
             data=bytes(view[begin + about :]),
             routes=told["routes"],
             listeners=told["listeners"],
+            secure=told["secure"],
             workers=told["workers"],
             control=told["control"],
             watch=told["watch"],

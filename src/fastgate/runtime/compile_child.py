@@ -88,6 +88,7 @@ def _follow(recipe: Recipe) -> tuple[dict[str, Any], bytes]:
         "warnings": [asdict(one) for one in made.warnings],
         "routes": list(made.routes),
         "listeners": list(made.listeners),
+        "secure": list(made.secure),
         "workers": made.workers,
         "control": made.control,
         "watch": made.watch,

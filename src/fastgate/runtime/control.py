@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastgate.errors import ConfigError, FastgateError, Finding, StartError
-from fastgate.runtime import control_sessions
+from fastgate.runtime import control_sessions, control_tokens
 from fastgate.runtime.control_path import VARIABLE, default_path
 from fastgate.runtime.control_socket import Claim, claim, peer_uid
 from fastgate.runtime.reloads import ReloadResult
@@ -31,6 +31,9 @@ MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 32
 IDLE_SECONDS = 30.0
 """A connection without a byte either way is closed after this time; a reload that runs for it counts as a byte."""
+
+KEY_EVENTS = ("key.created", "key.revoked")
+MAX_KEY_NAME = 128
 
 log = logging.getLogger("fastgate")
 Plain = dict[str, Any]
@@ -59,6 +62,12 @@ class Controlled(Protocol):
 
     def disconnect(self, session: str | None, channel: str | None, code: int, reason: str) -> int:
         """Ends sessions."""
+
+    def revoke_token(self, by: str, name: str, seconds: int) -> int:
+        """Refuses tokens."""
+
+    def audit_key(self, event: str, key: str, actor: str) -> bool:
+        """Records that an API key was made or revoked."""
 
 
 class _Connection:
@@ -104,6 +113,7 @@ class Control:
             "rotate": self._rotate,
             "sessions": partial(control_sessions.sessions, runtime),
             "disconnect": partial(control_sessions.disconnect, runtime),
+            "revoke": partial(control_tokens.revoke, runtime),
         }
 
     @property
@@ -277,10 +287,12 @@ class Control:
         elif operation == "reload":
             connection.busy = True
             threading.Thread(target=self._reload, args=(connection,), name="fastgate-reload", daemon=True).start()
+        elif operation == "audit":
+            self._set(connection, _answered(partial(self._audit, asked, peer_uid(connection.socket))))
         elif operation in self._operations:
             self._set(connection, _answered(partial(self._operations[operation], asked)))
         else:
-            known = ", ".join(sorted([*self._operations, "reload"]))
+            known = ", ".join(sorted([*self._operations, "audit", "reload"]))
             self._set(connection, {"ok": False, "error": f'unknown op "{operation[:40]}"; allowed: {known}'})
 
     def _set(self, connection: _Connection, answer: Plain) -> None:
@@ -307,6 +319,14 @@ class Control:
     def _drain(self, _: Plain) -> Plain:
         self._runtime.drain()
         return {}
+
+    def _audit(self, asked: Plain, uid: int | None) -> Plain:
+        """`{"op": "audit", "event": "key.created", "key": "NAME"}`: whether it was `recorded`."""
+        event, key = asked.get("event"), asked.get("key")
+        if event not in KEY_EVENTS or not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_NAME:
+            allowed = " or ".join(KEY_EVENTS)
+            raise StartError(f"event must be {allowed}, and key a name of 1 to {MAX_KEY_NAME} characters")
+        return {"recorded": self._runtime.audit_key(event, key, "unknown" if uid is None else f"uid:{uid}")}
 
     def _rotate(self, _: Plain) -> Plain:
         self._runtime.rotate_logs()

@@ -63,6 +63,8 @@ class Compiled:
     data: bytes
     routes: Sequence[str]
     listeners: Sequence[str]
+    secure: Sequence[str] = ()
+    """The listeners that speak TLS."""
     workers: int = 0
     control: str | None = None
     watch: bool = False
@@ -122,6 +124,7 @@ def compiled(snapshot: Snapshot) -> Compiled:
         data=snapshot.data,
         routes=snapshot.routes,
         listeners=snapshot.listeners,
+        secure=tuple(name for name, one in settings.listeners.items() if one.tls is not None),
         workers=settings.workers,
         control=settings.control.socket if settings.control else None,
         watch=settings.reload.watch if settings.reload else False,

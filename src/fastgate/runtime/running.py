@@ -152,6 +152,13 @@ class Running:
         except ValueError as error:
             raise StartError(str(error)) from None
 
+    def revoke_token(self, by: str, name: str, seconds: int) -> int:
+        """Refuses tokens by `jti` or `sub` for so many seconds; how many revocations there are. Raises StartError."""
+        try:
+            return self._engine.revoke_token(by, name, seconds)
+        except ValueError as error:
+            raise StartError(str(error)) from None
+
     def alive(self, limit: float) -> bool:
         """Whether every worker answers within `limit` seconds."""
         return self._engine.alive(limit)
@@ -159,6 +166,10 @@ class Running:
     def health(self) -> dict[str, Any]:
         """What /healthz says."""
         return self._engine.health()
+
+    def audit_key(self, event: str, key: str, actor: str) -> bool:
+        """Records that an API key was made or revoked (`key.created`, `key.revoked`); false: there is no such trail."""
+        return self._engine.audit_key(event, key, actor)
 
     def reload_failed(self, reason: str) -> None:
         """Counts a reload whose config never reached the engine."""

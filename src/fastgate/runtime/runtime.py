@@ -257,6 +257,14 @@ class Runtime:
         """
         return self.running.disconnect(session, channel, code, reason)
 
+    def revoke_token(self, by: str, name: str, seconds: int) -> int:
+        """Refuses tokens by `jti` or `sub` for so many seconds; how many revocations there are. Raises StartError."""
+        return self.running.revoke_token(by, name, seconds)
+
+    def audit_key(self, event: str, key: str, actor: str) -> bool:
+        """Records in the audit trail that an API key was made or revoked; false where there is no trail."""
+        return self.running.audit_key(event, key, actor)
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends now: open connections are cut; returns whether every thread ended within `timeout` seconds."""
         self._state = "draining"

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from conformance.websocket_suite.cases import CLOSE_CODES, STATES, ByteString, Offer, to_bytes
+from harness.websocket import xor
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -44,10 +45,9 @@ class Server:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def masked(data: bytes, key: bytes) -> bytes:
-    """The data XOR the key, over and over."""
-    keys = (key * (len(data) // 4 + 1))[: len(data)]
-    return (int.from_bytes(data, "big") ^ int.from_bytes(keys, "big")).to_bytes(len(data), "big")
+def accepted(key: bytes) -> str:
+    """The `Sec-WebSocket-Accept` that belongs to a key (RFC 6455 §4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode()
 
 
 class _Deflate:
@@ -138,7 +138,7 @@ class Peer:
         data = to_bytes(payload)
         if payload_len is not None:
             data = (data * (payload_len // len(data) + 1))[:payload_len] if data else b""
-        raw = self._head(opcode, len(data), fin, rsv) + masked(data, self._key)
+        raw = self._head(opcode, len(data), fin, rsv) + xor(data, self._key)
         step = chopsize or len(raw)
         for at in range(0, len(raw), step):
             self._queue.put_nowait(raw[at : at + step])
@@ -151,7 +151,7 @@ class Peer:
         opcode, out = 2 if isBinary else 1, []
         for at in range(0, max(len(data), 1), size):
             piece = data[at : at + size]
-            out.append(self._head(opcode, len(piece), at + size >= len(data), rsv) + masked(piece, self._key))
+            out.append(self._head(opcode, len(piece), at + size >= len(data), rsv) + xor(piece, self._key))
             opcode = rsv = 0
         self._queue.put_nowait(b"".join(out))
 
@@ -165,7 +165,7 @@ class Peer:
     def sendMessageFrameData(self, payload: str) -> None:
         data = to_bytes(payload)
         turn = self._at % 4
-        self._queue.put_nowait(masked(data, self._key[turn:] + self._key[:turn]))
+        self._queue.put_nowait(xor(data, self._key[turn:] + self._key[:turn]))
         self._at += len(data)
 
     def endMessage(self) -> None:
@@ -269,8 +269,7 @@ class Peer:
         self._writer.write("\r\n".join(lines).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         got = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode()
-        if not head[0].startswith("HTTP/1.1 101 ") or got.get("sec-websocket-accept") != accept:
+        if not head[0].startswith("HTTP/1.1 101 ") or got.get("sec-websocket-accept") != accepted(key):
             raise ConnectionError(f"no handshake: {head}")
         extension = got.get("sec-websocket-extensions")
         if extension is not None:

@@ -112,10 +112,10 @@ def test_check_bad_in_three_formats(tmp_path: Path) -> None:
 
 
 def test_check_strict_turns_warnings_into_failure(tmp_path: Path) -> None:
-    (tmp_path / "warn.yaml").write_text(PING + "consumers:\n  acme: {}\n")
+    (tmp_path / "warn.yaml").write_text(PING + "realtime:\n  namespaces:\n    chat: {}\n")
     done = shell("check", "warn.yaml", folder=tmp_path)
     assert done.returncode == 0
-    assert "warn.yaml:12:1: consumers: warning: not in this version, ignored" in done.stdout
+    assert "warn.yaml:13:3: realtime.namespaces: warning: not in this version, ignored" in done.stdout
     assert shell("check", "--strict", "warn.yaml", folder=tmp_path).returncode == 1
     assert shell("check", "warn.yaml", folder=tmp_path, env={"FASTGATE_STRICT": "1"}).returncode == 1
 

@@ -344,7 +344,7 @@ also matching, but tried later:
 """
     )
     mine = fastgate("explain", "GET", "/mine")
-    assert "channels  user_{sub}; {sub} needs authentication, which is not in this version: 401\n" in mine.out
+    assert "channels  user_{sub}; {sub} is who the client is, and nobody asks: 401\n" in mine.out
     assert "origins   https://app.example.com\n" in mine.out
     assert "response_headers  endpoint  fastgate.yaml:64  off\n" in mine.out
     away = fastgate("explain", "--format", "json", "GET", "ws://gate:8000/r/7")

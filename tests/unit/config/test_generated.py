@@ -91,7 +91,7 @@ def test_the_schema_is_a_schema() -> None:
         if name != "variable":
             assert definition["additionalProperties"] is False
             assert all(part["description"] for part in definition["properties"].values())
-    assert schema["$defs"]["Listener"]["properties"]["tls"]["x-later"] == "security"
+    assert schema["$defs"]["Service"]["properties"]["breaker"]["x-later"] == "plain"
     assert schema["$defs"]["Timeouts"]["properties"]["connect"]["examples"] == ["5s"]
     assert schema["$defs"]["Limits"]["properties"]["headers"]["default"] == "32KiB"
 

@@ -27,9 +27,9 @@ def answer(path: Path) -> list[str]:
     """What a file gives: its snapshot and warnings, or its errors."""
     try:
         loaded = config.load(path, environ={"MAX_CONNS": "10"})
+        return [*map(str, loaded.warnings), config.compile(loaded, hooks="*").data.decode()]
     except ConfigError as error:
         return [str(finding) for finding in error.findings]
-    return [*map(str, loaded.warnings), config.compile(loaded, hooks="*").data.decode()]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)

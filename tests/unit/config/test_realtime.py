@@ -113,7 +113,7 @@ def test_policies_and_hosts_of_an_endpoint() -> None:
     assert a["matches"][0]["hosts"] == ["live.example.com"]
 
 
-def test_listeners_that_cannot_be_opened_leave_their_endpoints_out() -> None:
+def test_an_endpoint_is_served_where_it_says() -> None:
     tls = {"certificates": [{"cert": "a.crt", "key": "a.key"}]}
     mapping = {
         "listeners": {"public": {"bind": "127.0.0.1:0"}, "secure": {"bind": "127.0.0.1:1", "tls": tls}},
@@ -125,7 +125,8 @@ def test_listeners_that_cannot_be_opened_leave_their_endpoints_out() -> None:
         },
     }
     assert [(one["name"], one["listeners"]) for one in compiled(mapping)["routes"]] == [
-        ("realtime.endpoints.b", ["public"])
+        ("realtime.endpoints.a", ["secure"]),
+        ("realtime.endpoints.b", ["secure", "public"]),
     ]
 
 
@@ -222,11 +223,11 @@ def test_a_file_of_authorities_that_is_not_there_has_its_line(tmp_path: Path) ->
 # Warnings and findings
 
 
-def test_an_identity_is_a_warning_until_there_are_identities() -> None:
+def test_an_identity_that_nobody_asks_for_is_a_warning() -> None:
     mapping = {"realtime": {"endpoints": {"mine": {"path": "/mine", "channels": ["news", "user_{sub}"]}}}}
     (warning,) = config.from_mapping(mapping).warnings
     assert warning.path == "realtime.endpoints.mine.channels.1"
-    assert "not in this version" in warning.message
+    assert "no policy `auth`" in warning.message
     assert "401" in warning.message
 
 
@@ -234,15 +235,12 @@ def test_what_later_versions_read_is_a_warning() -> None:
     realtime = {
         "namespaces": {"chat": {"presence": True}},
         "tokens": {"issuer": "x"},
-        "endpoints": {"rooms": ROOMS | {"policies": {"auth": {"any_of": [{"api_key": {}}]}}}},
+        "endpoints": {"rooms": ROOMS | {"policies": {"auth": {"any_of": [{"api_key": {"header": "x-key"}}]}}}},
     }
     said = {one.path: one.message for one in config.from_mapping({"realtime": realtime}).warnings}
     assert said == {
         "realtime.namespaces": "not in this version, ignored",
         "realtime.tokens": "not in this version, ignored: subscribers connect WITHOUT TOKENS",
-        "realtime.endpoints.rooms.policies.auth": (
-            "not in this version, ignored: requests pass WITHOUT AUTHENTICATION"
-        ),
     }
 
 

@@ -52,6 +52,8 @@ def test_defaults() -> None:
                 "dot_segments": "refuse",
                 "underscore_headers": "drop",
                 "serves": {"http": True, "realtime": True, "publish": True},
+                "tls": None,
+                "redirect_https": False,
             }
         ],
         "services": [],

@@ -1,6 +1,6 @@
 //! `HTTP-date` as it is received: three forms, of which only one is still written (RFC 9110 §5.6.7).
 
-use crate::calendar::MONTHS;
+use crate::calendar::{MONTHS, seconds};
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -69,31 +69,4 @@ fn two(tens: u8, ones: u8) -> Option<u64> {
 
 fn month(name: &[u8; 3]) -> Option<u64> {
     MONTHS.iter().position(|month| *month == name).and_then(|i| u64::try_from(i).ok())?.checked_add(1)
-}
-
-/// Of the Gregorian calendar; a leap second counts as the one before it.
-fn seconds(year: u64, month: u64, day: u64, hour: u64, minute: u64, second: u64) -> Option<u64> {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if year < 1970 || day == 0 || day > days || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Days since 1 March of year 0, in years that begin with March.
-    let (y, m) = if month > 2 { (year, month.checked_sub(3)?) } else { (year.checked_sub(1)?, month.checked_add(9)?) };
-    let leaps = (y / 4).checked_sub(y / 100)?.checked_add(y / 400)?;
-    let in_year = (m.checked_mul(153)?.checked_add(2)? / 5).checked_add(day.checked_sub(1)?)?;
-    let since_zero = y.checked_mul(365)?.checked_add(leaps)?.checked_add(in_year)?;
-    let since_epoch = since_zero.checked_sub(719_468)?;
-    since_epoch
-        .checked_mul(24)?
-        .checked_add(hour)?
-        .checked_mul(60)?
-        .checked_add(minute)?
-        .checked_mul(60)?
-        .checked_add(second.min(59))
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::EntityTag;
-use crate::filter::{CompiledEdits, Edits, connection, is_value, line, status_phrase};
+use crate::filter::{By, CompiledEdits, Edits, Extra, connection, is_value, line, status_phrase};
 use crate::http1::{Version, write};
 use crate::snapshot::Coding;
 
@@ -38,10 +38,13 @@ pub struct FileHead<'a> {
     pub length: u64,
     /// The route's changes.
     pub edits: &'a CompiledEdits,
+    /// What policies add.
+    pub extra: Option<&'a Extra>,
 }
 
 /// Writes the head. What the route sets or removes is left out before and added behind.
 pub fn write_file_head(out: &mut Vec<u8>, head: &FileHead<'_>) {
+    let start = out.len();
     let edits = Edits { route: head.edits, hook: &[] };
     let own = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
         if !value.is_empty() && is_value(value) && !edits.replace(name) {
@@ -84,6 +87,9 @@ pub fn write_file_head(out: &mut Vec<u8>, head: &FileHead<'_>) {
     own(out, b"X-Request-Id", head.request_id);
     connection(out, head.version, head.keep_alive);
     edits.write(out);
+    if let Some(extra) = head.extra {
+        extra.write(out, start, &edits, By::Gateway);
+    }
     out.extend_from_slice(b"\r\n");
 }
 

@@ -351,6 +351,7 @@ fn head(change: impl FnOnce(&mut FileHead<'_>)) -> String {
         part: 0..3,
         length: 3,
         edits: &plain,
+        extra: None,
     };
     change(&mut head);
     if head.request_id == b"edited" {

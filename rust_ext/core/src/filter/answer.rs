@@ -1,6 +1,7 @@
 //! The gateway's own answers: fixed content, or a problem document (RFC 9457).
 
 use super::edits::{CompiledEdits, Edits, is_value, line};
+use super::extra::{By, Extra};
 use super::response_head::connection;
 use crate::http1::{Version, is_token, write};
 use crate::json;
@@ -38,6 +39,8 @@ pub struct Answer<'a> {
     pub fields: &'a [(&'a str, &'a [u8])],
     /// The route's changes to what it answers.
     pub edits: &'a CompiledEdits,
+    /// What policies add.
+    pub extra: Option<&'a Extra>,
     /// What it carries.
     pub content: Content<'a>,
     /// The value of `Date`; empty for none.
@@ -49,6 +52,7 @@ const OWNED: &[&str] = &["connection", "content-length", "transfer-encoding", "d
 
 /// Writes a whole answer, head and content.
 pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
+    let start = out.len();
     out.extend_from_slice(b"HTTP/1.1 ");
     write::status(out, a.status);
     out.push(b' ');
@@ -62,7 +66,8 @@ pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
         a.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) || edits.replace(b"content-type");
     for (name, value) in a.fields {
         let owned = OWNED.iter().any(|owned| name.eq_ignore_ascii_case(owned));
-        if !owned && !edits.replace(name.as_bytes()) && is_token(name.as_bytes()) && is_value(value) {
+        let taken = a.extra.is_some_and(|extra| extra.takes_away(name.as_bytes()));
+        if !owned && !taken && !edits.replace(name.as_bytes()) && is_token(name.as_bytes()) && is_value(value) {
             line(out, name.as_bytes(), value);
         }
     }
@@ -89,6 +94,9 @@ pub fn write_answer(out: &mut Vec<u8>, a: &Answer<'_>) {
         line(out, b"X-Request-Id", a.request_id);
     }
     connection(out, a.version, a.keep_alive);
+    if let Some(extra) = a.extra {
+        extra.write(out, start, &edits, By::Gateway);
+    }
     out.extend_from_slice(b"\r\n");
     if !bodiless && !a.head_only {
         out.extend_from_slice(body);

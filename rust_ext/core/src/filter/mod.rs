@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod edits;
+mod extra;
 mod origin;
 mod request_head;
 mod response_head;
@@ -14,7 +15,10 @@ pub use address::{Client, client_address, request_id};
 pub use answer::{Answer, Content, status_phrase, write_answer};
 pub use edits::{CompiledEdits, Edit, EditError, NO_EDITS};
 pub(crate) use edits::{Edits, is_value, line};
+pub(crate) use extra::By;
+pub use extra::Extra;
 pub use origin::OriginPolicy;
+pub(crate) use origin::{Allowed, allowed, listed};
 pub use request_head::{Outgoing, write_request_head};
 pub(crate) use response_head::connection;
 pub use response_head::{Incoming, write_interim_head, write_response_head};

@@ -89,9 +89,14 @@ impl OriginPolicy {
                 let port = port.filter(|port| Some(*port) != default_port(of.scheme));
                 default_port(of.scheme).is_some() && of.host.eq_ignore_ascii_case(host) && of.port == port
             }
-            Self::List(list) => parts(origin).is_some_and(|of| list.iter().any(|one| one.fits(&of))),
+            Self::List(list) => listed(list, origin),
         }
     }
+}
+
+/// Whether one of them is the origin.
+pub(crate) fn listed(list: &[Allowed], origin: &[u8]) -> bool {
+    parts(origin).is_some_and(|of| list.iter().any(|one| one.fits(&of)))
 }
 
 impl Allowed {
@@ -110,7 +115,8 @@ impl Allowed {
     }
 }
 
-fn allowed(text: &str) -> Result<Allowed, String> {
+/// Reads an entry of a list.
+pub(crate) fn allowed(text: &str) -> Result<Allowed, String> {
     let bad = || format!("{text:?} is no origin: https://HOST[:PORT], or https://*.HOST for one or more labels");
     let of = parts(text.as_bytes()).ok_or_else(bad)?;
     let (wildcard, host) = match of.host.strip_prefix(b"*.") {

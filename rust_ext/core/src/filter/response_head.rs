@@ -1,6 +1,7 @@
 //! The response head for the client, written anew from the parsed response.
 
 use super::edits::{CompiledEdits, Edits, line};
+use super::extra::{By, Extra};
 use super::run::Run;
 use crate::http1::{FieldKind, Response, ResponseFraming, Version, write};
 
@@ -21,6 +22,8 @@ pub struct Incoming<'a> {
     pub date: &'a [u8],
     /// The route's changes.
     pub edits: &'a CompiledEdits,
+    /// What policies add.
+    pub extra: Option<&'a Extra>,
 }
 
 /// Writes a response head: the origin's fields in their order and bytes, then what the gateway says.
@@ -32,11 +35,12 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
         ResponseFraming::Chunked | ResponseFraming::UntilClose => None,
     };
     let (mut said_length, mut dated) = (false, i.date.is_empty());
-    let free = edits.is_empty();
+    let (free, start) = (edits.is_empty() && i.extra.is_none(), out.len());
     let mut run = begin(out, res, bytes);
     for field in res.fields() {
         if !field.plain() || !free {
-            if field.named() || (!free && edits.take_away(field, bytes)) {
+            let taken = || edits.take_away(field, bytes) || i.extra.is_some_and(|x| x.takes_away(field.name.of(bytes)));
+            if field.named() || (!free && taken()) {
                 continue;
             }
             match field.kind {
@@ -80,6 +84,9 @@ pub fn write_response_head(out: &mut Vec<u8>, res: &Response, bytes: &[u8], i: &
     }
     if !free {
         edits.write(out);
+        if let Some(extra) = i.extra {
+            extra.write(out, start, &edits, By::Origin);
+        }
     }
     out.extend_from_slice(b"\r\n");
 }

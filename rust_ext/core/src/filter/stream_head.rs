@@ -1,6 +1,7 @@
 //! The head of an answer that goes on for as long as its connection: a WebSocket's 101, an event stream's 200.
 
 use super::edits::{CompiledEdits, Edits, is_value, line};
+use super::extra::{By, Extra};
 
 /// What follows the head.
 #[derive(Clone, Copy)]
@@ -27,12 +28,14 @@ pub struct StreamHead<'a> {
     pub date: &'a [u8],
     /// The route's changes. The fields of the handshake itself stay as they must be.
     pub edits: &'a CompiledEdits,
+    /// What policies add.
+    pub extra: Option<&'a Extra>,
 }
 
 /// Writes the head.
 pub fn write_stream_head(out: &mut Vec<u8>, head: &StreamHead<'_>) {
     let edits = Edits { route: head.edits, hook: &[] };
-    let free = edits.is_empty();
+    let (free, start) = (edits.is_empty(), out.len());
     match head.kind {
         StreamKind::WebSocket { accept, extensions } => {
             out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
@@ -58,6 +61,9 @@ pub fn write_stream_head(out: &mut Vec<u8>, head: &StreamHead<'_>) {
     if !free {
         edits.write(out);
     }
+    if let Some(extra) = head.extra {
+        extra.write(out, start, &edits, By::Gateway);
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -69,7 +75,7 @@ mod tests {
 
     fn head(kind: StreamKind<'_>, edits: &CompiledEdits) -> String {
         let mut out = Vec::new();
-        write_stream_head(&mut out, &StreamHead { kind, request_id: b"id", date: b"", edits });
+        write_stream_head(&mut out, &StreamHead { kind, request_id: b"id", date: b"", edits, extra: None });
         String::from_utf8(out).unwrap()
     }
 

@@ -283,6 +283,7 @@ fn answered(head: &str, method: Method, change: impl FnOnce(&mut Incoming<'_>)) 
         upgrade: None,
         date: b"",
         edits: &CompiledEdits::default(),
+        extra: None,
     };
     change(&mut incoming);
     let mut out = Vec::new();
@@ -321,6 +322,7 @@ fn a_response_without_a_date_gets_one() {
             upgrade: None,
             date: b"now",
             edits: &edits,
+            extra: None,
         };
         write_response_head(&mut out, &response, head.as_bytes(), &incoming);
         let text = String::from_utf8(out).unwrap();
@@ -384,6 +386,7 @@ fn h5_own_answers() {
             ("X-Nul", b"\0"),
         ],
         edits: &NO_EDITS,
+        extra: None,
         content: Content::Problem,
         date: b"Sat, 21 Nov 2026 12:00:00 GMT",
     };
@@ -464,4 +467,29 @@ proptest! {
         };
         prop_assert_eq!(end_to_end(&second, &out), end_to_end(&first, head.as_bytes()));
     }
+}
+
+#[test]
+fn a_policy_speaks_for_a_fixed_answer_too() {
+    let mut extra = Extra::default();
+    extra.strip_cors();
+    extra.add("Access-Control-Allow-Origin", b"https://app.example.com");
+    let answer = Answer {
+        status: 200,
+        detail: "",
+        request_id: b"id",
+        keep_alive: true,
+        version: Version::Http11,
+        head_only: false,
+        fields: &[("access-control-allow-origin", b"*"), ("X-A", b"1")],
+        edits: &NO_EDITS,
+        extra: Some(&extra),
+        content: Content::Bytes { content_type: None, body: b"" },
+        date: b"",
+    };
+    let mut out = Vec::new();
+    write_answer(&mut out, &answer);
+    let text = String::from_utf8(out).unwrap().to_ascii_lowercase();
+    assert_eq!(text.matches("access-control-allow-origin").count(), 1, "{text}");
+    assert!(text.contains("x-a: 1") && text.contains("https://app.example.com"));
 }

@@ -68,8 +68,9 @@ impl Field {
         self.flags & TIDY != 0
     }
 
+    /// Whether `Connection` names it: it is of that hop and no further.
     #[inline]
-    pub(crate) fn named(&self) -> bool {
+    pub fn named(&self) -> bool {
         self.flags & NAMED != 0
     }
 

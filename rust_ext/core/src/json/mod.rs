@@ -1,6 +1,7 @@
 //! JSON: strings written ([`string`]), and texts judged strictly.
 //!
-//! A text is judged in one pass and cut into members; nothing is built of it, so that it can go on as sent.
+//! A text is judged in one pass: [`parse`] cuts it into members and builds nothing, so that it can go on as sent;
+//! [`build`] makes a value of it.
 //!
 //! RFC 8259 with what RFC 7493 (I-JSON) adds, because readers differ where it is left open: UTF-8, no name twice in one
 //! object, no lone surrogate, no number beyond a double. Depth is bounded by [`MAX_DEPTH`], time is linear.
@@ -121,7 +122,7 @@ impl<'a> Raw<'a> {
     #[must_use]
     pub fn items(self) -> Option<Vec<Raw<'a>>> {
         let mut items = Vec::new();
-        let read = Scanner::new(self.text).items(&mut |item| items.push(item));
+        let read = Scanner::new(self.text).items(|item| items.push(item));
         (self.kind == Kind::Array && read.is_ok()).then_some(items)
     }
 
@@ -129,7 +130,7 @@ impl<'a> Raw<'a> {
     #[must_use]
     pub fn members(self) -> Option<Vec<(Cow<'a, str>, Raw<'a>)>> {
         let mut members = Vec::new();
-        let read = Scanner::new(self.text).members(&mut |name, value| members.push((scan::unescape(name), value)));
+        let read = Scanner::new(self.text).members(|name, value| members.push((scan::unescape(name), value)));
         (self.kind == Kind::Object && read.is_ok()).then_some(members)
     }
 }
@@ -141,4 +142,13 @@ impl<'a> Raw<'a> {
 pub fn parse(bytes: &[u8]) -> Result<Raw<'_>, Invalid> {
     let text = std::str::from_utf8(bytes).map_err(|error| Invalid { fault: Fault::Utf8, at: error.valid_up_to() })?;
     Scanner::new(text).whole()
+}
+
+/// Judges a text as [`parse`] does and builds its value in the same pass.
+///
+/// # Errors
+/// [`Invalid`]: the first thing that is wrong.
+pub fn build(bytes: &[u8]) -> Result<serde_json::Value, Invalid> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Invalid { fault: Fault::Utf8, at: error.valid_up_to() })?;
+    Scanner::new(text).whole_built()
 }

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Number, Value};
+
 use super::names::Names;
-use super::{Fault, Invalid, Kind, MAX_DEPTH, Raw};
+use super::{Fault, Invalid, Kind, MAX_DEPTH, Raw, plain_len};
 
 /// Digits up to which a number without exponent surely fits a double.
 const SURE_DIGITS: usize = 300;
@@ -14,18 +16,24 @@ pub(super) struct Scanner<'a> {
     depth: usize,
 }
 
-type Each<'e, 'a> = &'e mut dyn FnMut(Raw<'a>);
-type EachMember<'e, 'a> = &'e mut dyn FnMut(&'a str, Raw<'a>);
-
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: 0, depth: 0 }
     }
 
     /// One value and nothing else.
-    pub(super) fn whole(mut self) -> Result<Raw<'a>, Invalid> {
+    pub(super) fn whole(self) -> Result<Raw<'a>, Invalid> {
+        self.alone(Self::value)
+    }
+
+    /// The same, built in the same pass.
+    pub(super) fn whole_built(self) -> Result<Value, Invalid> {
+        self.alone(Self::build)
+    }
+
+    fn alone<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Invalid>) -> Result<T, Invalid> {
         self.space();
-        let value = self.value()?;
+        let value = read(&mut self)?;
         self.space();
         if self.at < self.text.len() { Err(self.fault(Fault::Trailing)) } else { Ok(value) }
     }
@@ -61,11 +69,11 @@ impl<'a> Scanner<'a> {
                 Kind::String
             }
             Some(b'{') => {
-                self.members(&mut |_, _| {})?;
+                self.members(|_, _| {})?;
                 Kind::Object
             }
             Some(b'[') => {
-                self.items(&mut |_| {})?;
+                self.items(|_| {})?;
                 Kind::Array
             }
             Some(b'-' | b'0'..=b'9') => {
@@ -80,11 +88,47 @@ impl<'a> Scanner<'a> {
         Ok(Raw { kind, text: &self.text[start..self.at] })
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, Invalid> {
+    /// A value, judged as [`value`](Self::value) does and built.
+    fn build(&mut self) -> Result<Value, Invalid> {
+        let start = self.at;
+        Ok(match self.peek() {
+            Some(b'"') => Value::String(unescape(self.string()?).into_owned()),
+            Some(b'{') => {
+                let mut members = Map::new();
+                self.object(|scanner, name, at| {
+                    let name = unescape(name);
+                    if members.contains_key(&*name) {
+                        return Err(Invalid { fault: Fault::Duplicate, at });
+                    }
+                    members.insert(name.into_owned(), scanner.build()?);
+                    Ok(())
+                })?;
+                Value::Object(members)
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.array(|scanner| {
+                    items.push(scanner.build()?);
+                    Ok(())
+                })?;
+                Value::Array(items)
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                self.number()?;
+                Value::Number(number(&self.text[start..self.at]).ok_or(Invalid { fault: Fault::Number, at: start })?)
+            }
+            Some(b't') => self.word("true", Value::Bool(true))?,
+            Some(b'f') => self.word("false", Value::Bool(false))?,
+            Some(b'n') => self.word("null", Value::Null)?,
+            _ => return Err(self.fault(Fault::Syntax)),
+        })
+    }
+
+    fn word<T>(&mut self, word: &str, is: T) -> Result<T, Invalid> {
         for byte in word.bytes() {
             self.expect(byte)?;
         }
-        Ok(kind)
+        Ok(is)
     }
 
     fn enter(&mut self, opening: u8) -> Result<(), Invalid> {
@@ -96,13 +140,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// An array.
-    pub(super) fn items(&mut self, each: Each<'_, 'a>) -> Result<(), Invalid> {
+    pub(super) fn items(&mut self, mut each: impl FnMut(Raw<'a>)) -> Result<(), Invalid> {
+        self.array(|scanner| {
+            each(scanner.value()?);
+            Ok(())
+        })
+    }
+
+    /// An array whose items are read by `item`.
+    fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Invalid>) -> Result<(), Invalid> {
         self.enter(b'[')?;
         self.space();
         if self.peek() != Some(b']') {
             loop {
                 self.space();
-                each(self.value()?);
+                item(self)?;
                 self.space();
                 if self.peek() != Some(b',') {
                     break;
@@ -115,23 +167,33 @@ impl<'a> Scanner<'a> {
     }
 
     /// An object; names come as they are written.
-    pub(super) fn members(&mut self, each: EachMember<'_, 'a>) -> Result<(), Invalid> {
+    pub(super) fn members(&mut self, mut each: impl FnMut(&'a str, Raw<'a>)) -> Result<(), Invalid> {
+        let mut names = Names::default();
+        self.object(|scanner, name, at| {
+            if !names.is_new(unescape(name)) {
+                return Err(Invalid { fault: Fault::Duplicate, at });
+            }
+            each(name, scanner.value()?);
+            Ok(())
+        })
+    }
+
+    /// An object whose values are read by `member`; it is told the name as written and where it stands.
+    fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &'a str, usize) -> Result<(), Invalid>,
+    ) -> Result<(), Invalid> {
         self.enter(b'{')?;
         self.space();
         if self.peek() != Some(b'}') {
-            let mut names = Names::default();
             loop {
                 self.space();
                 let start = self.at;
-                self.string()?;
-                let name = &self.text[start + 1..self.at - 1];
-                if !names.is_new(unescape(name)) {
-                    return Err(Invalid { fault: Fault::Duplicate, at: start });
-                }
+                let name = self.string()?;
                 self.space();
                 self.expect(b':')?;
                 self.space();
-                each(name, self.value()?);
+                member(self, name, start)?;
                 self.space();
                 if self.peek() != Some(b',') {
                     break;
@@ -143,9 +205,12 @@ impl<'a> Scanner<'a> {
         self.expect(b'}')
     }
 
-    fn string(&mut self) -> Result<(), Invalid> {
+    /// A string; what stands between its quotes, as written.
+    fn string(&mut self) -> Result<&'a str, Invalid> {
         self.expect(b'"')?;
+        let start = self.at;
         loop {
+            self.at += plain_len(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 None => return Err(self.fault(Fault::End)),
                 Some(b'"') => break,
@@ -154,7 +219,9 @@ impl<'a> Scanner<'a> {
                 Some(_) => self.at += 1,
             }
         }
-        self.expect(b'"')
+        let inner = &self.text[start..self.at];
+        self.at += 1;
+        Ok(inner)
     }
 
     fn escape(&mut self) -> Result<(), Invalid> {
@@ -234,6 +301,18 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         Err(Invalid { fault: Fault::Number, at: start })
+    }
+}
+
+/// A number that was judged: whole where it fits 64 bits, else a double.
+fn number(text: &str) -> Option<Number> {
+    if let Ok(whole) = text.parse::<u64>() {
+        return Some(whole.into());
+    }
+    // `-0` is a double, for its sign.
+    match text.parse::<i64>() {
+        Ok(whole) if whole != 0 => Some(whole.into()),
+        _ => text.parse::<f64>().ok().and_then(Number::from_f64),
     }
 }
 

@@ -115,6 +115,7 @@ proptest! {
         let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
         let raw = parse(text.as_bytes()).unwrap();
         prop_assert_eq!(raw.text(), &text);
+        prop_assert_eq!(build(text.as_bytes()).unwrap(), serde_json::from_str::<serde_json::Value>(&text).unwrap());
         if let Some(object) = value.as_object() {
             for ((name, own), (member, raw)) in object.iter().zip(raw.members().unwrap()) {
                 prop_assert_eq!(name.as_str(), &*member);
@@ -129,6 +130,7 @@ proptest! {
     #[test]
     fn nothing_is_taken_that_another_reader_refuses(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = parse(&bytes).map(|raw| (raw.members(), raw.items(), raw.string()));
+        prop_assert_eq!(parse(&bytes).err(), build(&bytes).err());
         if parse(&bytes).is_ok() {
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&bytes).is_ok());
         }
@@ -136,6 +138,7 @@ proptest! {
 
     #[test]
     fn of_texts_that_are_almost_json_too(text in "[\\[\\]{}:,\"\\\\u0-9a-fd8e+.\\- truenlfs]{0,40}") {
+        prop_assert_eq!(parse(text.as_bytes()).err(), build(text.as_bytes()).err());
         if parse(text.as_bytes()).is_ok() {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
         }

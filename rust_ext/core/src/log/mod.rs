@@ -4,6 +4,7 @@
 //! A line is made in two steps, because a request's head does not outlive its sending: [`Format::begin`] writes what
 //! the head says into a block, [`Format::finish`] puts the block and what the end says into the log's buffer.
 
+pub mod audit;
 mod format;
 mod line;
 mod redact;

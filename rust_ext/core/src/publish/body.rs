@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_CHANNELS, MAX_PUBLICATION, base64};
+use super::{MAX_CHANNELS, MAX_PUBLICATION};
+use crate::base64;
 use crate::json::{self, Kind, Raw};
 use crate::route::{MAX_CHANNEL, is_channel};
 use crate::snapshot::PublishCall as Call;

@@ -1,6 +1,5 @@
 //! The HTTP publish API, sans-I/O: who may publish, and what a request body says.
 
-mod base64;
 mod body;
 mod key;
 #[cfg(test)]

@@ -76,6 +76,8 @@ impl fmt::Display for Server {
         match self {
             Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            // Two slashes in front are the form with an empty authority.
+            Self::Unix(path) if path.starts_with("//") => write!(f, "unix://{path}"),
             Self::Unix(path) => write!(f, "unix:{path}"),
         }
     }
@@ -98,7 +100,9 @@ mod tests {
             assert!(matches!(server, Server::Tcp { tls: found, .. } if found == tls), "{url}");
         }
         assert_eq!(Server::parse("unix:/run/redis.sock"), Server::parse("unix:///run/redis.sock"));
-        assert_eq!(Server::parse("unix:/run/redis.sock").unwrap().to_string(), "unix:/run/redis.sock");
+        for url in ["unix:/run/redis.sock", "unix:////run/redis.sock"] {
+            assert_eq!(Server::parse(url).unwrap().to_string(), url);
+        }
     }
 
     #[test]

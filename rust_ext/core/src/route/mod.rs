@@ -40,7 +40,9 @@ use std::net::IpAddr;
 pub use captures::Captures;
 pub use channel::{ChannelTemplate, MAX_CHANNEL, NoChannel, is_channel};
 pub use explain::{Missing, Verdict};
+pub(crate) use percent::form;
 pub use redirect::Redirector;
+pub(crate) use regexes::search;
 pub use rewrite::{RewriteError, Rewriter};
 pub use table::RouteTable;
 

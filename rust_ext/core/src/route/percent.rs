@@ -26,7 +26,7 @@ pub(super) fn segment(raw: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// Decodes a name or value of a query: `+` is a space; a `%` without two hex digits stands for itself.
-pub(super) fn form(raw: &[u8]) -> impl Iterator<Item = u8> {
+pub(crate) fn form(raw: &[u8]) -> impl Iterator<Item = u8> {
     Decode { raw, at: 0, keep_slash: false, plus: true }
 }
 

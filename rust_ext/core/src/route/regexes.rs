@@ -1,4 +1,4 @@
-//! Regular expressions: linear in time, on the whole value, bounded in size so that compiling stays under 50 ms.
+//! Regular expressions: linear in time, bounded in size so that compiling stays under 50 ms.
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -13,14 +13,19 @@ const MAX_NESTING: u32 = 64;
 
 /// Compiles `text` so that it matches a value only as a whole.
 pub(super) fn whole(text: &str) -> Result<Regex, String> {
-    if text.len() > MAX_TEXT {
-        return Err(format!("the expression has {} bytes, at most {MAX_TEXT} are allowed", text.len()));
-    }
     // Alone first: `a)|(?:b` must not become valid by standing in a group.
-    build(text, text)?;
+    search(text)?;
     build(&format!(r"\A(?:{text})\z"), text)
         // Under `(?x)` a comment at the end would swallow the group's end; there a line break means nothing else.
         .or_else(|e| build(&format!("\\A(?:{text}\n)\\z"), text).map_err(|_| e))
+}
+
+/// Compiles `text` so that it matches any part of a value.
+pub(crate) fn search(text: &str) -> Result<Regex, String> {
+    if text.len() > MAX_TEXT {
+        return Err(format!("the expression has {} bytes, at most {MAX_TEXT} are allowed", text.len()));
+    }
+    build(text, text)
 }
 
 fn build(wrapped: &str, text: &str) -> Result<Regex, String> {

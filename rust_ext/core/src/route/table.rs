@@ -172,6 +172,7 @@ impl RouteTable {
         }
     }
 
+    #[inline(always)]
     fn search_hosts(&self, search: &mut Search<'_>) {
         let host = search.lookup.host;
         if let Some(tree) = self.hosts.get(0, host) {

@@ -32,7 +32,7 @@ fn base64(digest: [u8; 20]) -> [u8; 28] {
 }
 
 /// SHA-1 (RFC 3174); here only to name a protocol, not for security.
-fn sha1(message: &[u8]) -> [u8; 20] {
+pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let mut padded = message.to_vec();
     padded.push(0x80);

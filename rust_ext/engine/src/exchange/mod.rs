@@ -14,6 +14,7 @@ use crate::buffers::Scratch;
 use crate::connection::Conn;
 use crate::deadlines::{GRAIN, Tick, ticks};
 use crate::fault::{Fault, FaultKind};
+use crate::guard::Findings;
 use crate::head::Head;
 use crate::live::{Proxy, Route};
 use crate::metrics::Tally;
@@ -42,6 +43,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) expects_continue: bool,
     pub(crate) request_id: &'a RequestId,
     pub(crate) tally: &'a Tally<'a>,
+    pub(crate) found: Option<&'a Findings>,
     pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) reserved: &'a ReservedNames,
     pub(crate) write_stall: Tick,

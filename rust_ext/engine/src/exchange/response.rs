@@ -12,6 +12,7 @@ use super::{Answer, Exchange};
 use crate::buffers::Scratch;
 use crate::connection::LINGER_BYTES;
 use crate::fault::{Fault, FaultKind};
+use crate::guard::Findings;
 use crate::transport::{Readiness, Transport};
 
 /// Interim answers relayed for one request.
@@ -246,6 +247,7 @@ impl Exchange<'_> {
         upgrade: Option<&[u8]>,
     ) {
         let date = self.facts.worker.date.borrow();
+        let extra = self.facts.found.map(Findings::extra);
         let incoming = Incoming {
             version: self.facts.version,
             framing,
@@ -254,6 +256,7 @@ impl Exchange<'_> {
             upgrade,
             date: &*date,
             edits: &self.facts.route.response_edits,
+            extra: extra.as_deref(),
         };
         let before = out.len();
         filter::write_response_head(out, response, input, &incoming);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use super::body;
 use crate::connection::Conn;
 use crate::deadlines::GRAIN;
+use crate::guard::concurrency::Permit;
 use crate::live::Limit;
 use crate::log::tunnel::TunnelLine;
 use crate::metrics::{Metrics, RouteLine};
@@ -28,6 +29,8 @@ pub(crate) struct Tunnel {
     pub(crate) line: Option<Arc<RouteLine>>,
     /// Its line in the access log.
     pub(crate) log: Option<Box<TunnelLine>>,
+    /// Places that it holds until it ends.
+    pub(crate) held: Vec<Permit>,
 }
 
 /// One direction.
@@ -88,6 +91,8 @@ impl Way {
                 self.came += n;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // One that ends without saying so (TLS): what it said is passed on all the same.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
             Err(error) => return Err(error),
         }
         Ok(true)
@@ -96,7 +101,7 @@ impl Way {
 
 /// Runs until both sides have ended, one failed, or nothing moved for the route's idle time-out.
 pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
-    let Tunnel { up, to_client, idle, held_bytes, line, log } = *tunnel;
+    let Tunnel { up, to_client, idle, held_bytes, line, log, held: _held } = *tunnel;
     let worker = conn.worker.clone();
     let _open = Open::new(worker.metrics());
     // What the client sent behind its request belongs to the new protocol.
@@ -118,7 +123,10 @@ pub(crate) async fn run(mut conn: Conn, tunnel: Box<Tunnel>) {
             }
             let (Ok(sent), Ok(received)) = (sent, received) else { return Poll::Ready(()) };
             if out.closed && back.closed {
-                return Poll::Ready(());
+                if conn.stream.poll_flushed(cx).is_ready() && up.stream().poll_flushed(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                break;
             }
             if !sent && !received {
                 break;

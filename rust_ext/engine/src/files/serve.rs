@@ -23,6 +23,7 @@ use crate::date;
 use crate::direct;
 use crate::failure::Failure;
 use crate::fault::FaultKind;
+use crate::guard::Findings;
 use crate::head::{Head, RequestFields};
 use crate::live::Route;
 use crate::worker::Worker;
@@ -149,6 +150,7 @@ async fn answer(
     let keep_alive = answer::keeps_alive(conn, &to, status);
     let block = {
         let mut scratch = worker.scratch.borrow_mut();
+        let extra = about.found().map(Findings::extra);
         let written = FileHead {
             status,
             version: to.version,
@@ -164,6 +166,7 @@ async fn answer(
             part: part.clone(),
             length: found.size,
             edits: &route.response_edits,
+            extra: extra.as_deref(),
         };
         write_file_head(&mut scratch.out, &written);
         let block = worker.blocks.filled(&scratch.out);

@@ -138,11 +138,16 @@ impl Endpoint {
         Rules { role: Role::Server, max_message: self.max_message, deflate }
     }
 
-    /// The channels of one connection, each once.
-    pub(crate) fn channels(&self, captures: &Captures, path: &[u8]) -> Result<Vec<String>, NoChannel> {
+    /// The channels of one connection of whoever `subject` is, each once.
+    pub(crate) fn channels(
+        &self,
+        captures: &Captures,
+        path: &[u8],
+        subject: Option<&str>,
+    ) -> Result<Vec<String>, NoChannel> {
         let mut channels: Vec<String> = Vec::with_capacity(self.templates.len());
         for template in &self.templates {
-            let channel = template.render(captures, path, None)?;
+            let channel = template.render(captures, path, subject)?;
             if !channels.contains(&channel) {
                 channels.push(channel);
             }

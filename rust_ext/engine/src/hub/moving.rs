@@ -88,7 +88,7 @@ pub(crate) fn go(worker: &Rc<Worker>, asked: Move) {
     let Move { to, most, answer } = asked;
     let gone = worker.hub.get().map_or(0, |mut inner| {
         let open = |session: &Session| {
-            let here = session.phase == Phase::Open && session.place.is_some();
+            let here = session.phase == Phase::Open && session.place.is_some() && session.can_move();
             here && session.receiver.is_idle() && session.queued() < MAX_UNSENT
         };
         let all: Vec<Key> = inner.sessions.iter().filter(|(_, one)| open(one)).map(|(key, _)| key).take(most).collect();

@@ -46,6 +46,15 @@ enum Begun {
     Control(Vec<u8>),
 }
 
+impl Begun {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Piece(piece) => piece.bytes(),
+            Self::Control(rest) => rest,
+        }
+    }
+}
+
 /// What became of a message that was to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
@@ -181,11 +190,7 @@ impl Queue {
 
     /// What to write next, in order.
     pub(crate) fn gather<'a>(&'a self, out: &mut Vec<IoSlice<'a>>) {
-        match &self.begun {
-            Some(Begun::Piece(piece)) => out.push(IoSlice::new(piece.bytes())),
-            Some(Begun::Control(rest)) => out.push(IoSlice::new(rest)),
-            None => {}
-        }
+        out.extend(self.begun.iter().map(|begun| IoSlice::new(begun.bytes())));
         if !self.control.is_empty() {
             out.push(IoSlice::new(&self.control));
         }
@@ -195,55 +200,35 @@ impl Queue {
     /// Notes that so many bytes of it are out; messages that are out whole.
     pub(crate) fn advance(&mut self, mut n: usize) -> u32 {
         let mut whole = 0;
-        match self.begun.take() {
-            Some(Begun::Piece(mut piece)) => {
-                let took = n.min((piece.end - piece.at) as usize);
-                n -= took;
-                self.weight -= took;
-                piece.at += u32::try_from(took).unwrap_or(0);
-                if piece.at < piece.end {
-                    self.begun = Some(Begun::Piece(piece));
-                    return whole;
-                }
-                self.weight -= OVERHEAD;
-                whole += 1;
-            }
-            Some(Begun::Control(mut rest)) => {
-                let took = n.min(rest.len());
-                n -= took;
-                rest.drain(..took);
-                if !rest.is_empty() {
-                    self.begun = Some(Begun::Control(rest));
-                    return whole;
-                }
-            }
-            None => {}
-        }
-        if n > 0 && !self.control.is_empty() {
-            let took = n.min(self.control.len());
-            n -= took;
-            let rest = self.control.split_off(took);
-            self.control = Vec::new();
-            if !rest.is_empty() {
-                self.begun = Some(Begun::Control(rest));
-                return whole;
-            }
-        }
         while n > 0
-            && let Some(mut piece) = self.pieces.pop_front()
+            && let Some(mut begun) = self.begun.take().or_else(|| self.first())
         {
-            let took = n.min((piece.end - piece.at) as usize);
+            let took = n.min(begun.bytes().len());
             n -= took;
-            self.weight -= took;
-            piece.at += u32::try_from(took).unwrap_or(0);
-            if piece.at < piece.end {
-                self.begun = Some(Begun::Piece(piece));
-            } else {
+            match &mut begun {
+                Begun::Piece(piece) => {
+                    piece.at += u32::try_from(took).unwrap_or(0);
+                    self.weight -= took;
+                }
+                Begun::Control(rest) => drop(rest.drain(..took)),
+            }
+            if !begun.bytes().is_empty() {
+                self.begun = Some(begun);
+            } else if let Begun::Piece(_) = begun {
                 self.weight -= OVERHEAD;
                 whole += 1;
             }
         }
         whole
+    }
+
+    /// Takes what goes first of what has not begun.
+    fn first(&mut self) -> Option<Begun> {
+        if self.control.is_empty() {
+            self.pieces.pop_front().map(Begun::Piece)
+        } else {
+            Some(Begun::Control(std::mem::take(&mut self.control)))
+        }
     }
 
     /// Drops every message of which nothing is out; how many there were.
@@ -254,11 +239,7 @@ impl Queue {
     /// Everything that waits, as bytes in order: for a session that moves.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        match &self.begun {
-            Some(Begun::Piece(piece)) => out.extend_from_slice(piece.bytes()),
-            Some(Begun::Control(rest)) => out.extend_from_slice(rest),
-            None => {}
-        }
+        self.begun.iter().for_each(|begun| out.extend_from_slice(begun.bytes()));
         out.extend_from_slice(&self.control);
         self.pieces.iter().for_each(|piece| out.extend_from_slice(piece.bytes()));
         out

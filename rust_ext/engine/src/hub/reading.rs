@@ -54,7 +54,7 @@ impl Inner {
     fn event(&mut self, worker: &Worker, event: Event) {
         let key = Key::from(event.key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.phase != Phase::Moving) else { return };
-        if event.writable && session.waits_since().is_some() {
+        if event.writable && session.has_unsent() {
             self.flush(worker, key);
         }
         if event.readable || event.ended {
@@ -71,7 +71,8 @@ impl Inner {
             Ok(0) => self.remove(worker, key),
             Ok(n) => {
                 self.heard(worker, key, &mut scratch.read[..n]);
-                if n == room {
+                let more = self.sessions.get_mut(key).is_some_and(|session| session.has_more());
+                if n == room || more {
                     self.again.push(key);
                 } else if ended {
                     self.remove(worker, key);

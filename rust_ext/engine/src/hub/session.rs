@@ -15,6 +15,7 @@ use super::frames::{Encoding, Frames, Prepared};
 use super::queue::{GATHER, OVERHEAD, Pushed, Queue};
 use crate::connection::Place;
 use crate::deadlines::Tick;
+use crate::transport::records::Records;
 
 /// A session's place in one channel.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +93,8 @@ pub(crate) enum Phase {
 pub(crate) struct Session {
     /// None while a session is expected whose socket has not come yet.
     fd: Option<OwnedFd>,
+    /// The TLS on it.
+    records: Option<Box<Records>>,
     pub(crate) phase: Phase,
     pub(crate) encoding: Encoding,
     /// The tick of its last bytes, of the ping it has not answered (0: none), and of its beginning.
@@ -119,6 +122,15 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
 
+/// What a write with TLS took; 0 when nothing fits.
+fn sealed(wrote: io::Result<usize>) -> Result<usize, Gone> {
+    match wrote {
+        Ok(n) => Ok(n),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(_) => Err(Gone),
+    }
+}
+
 /// What became of publications for a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Delivered {
@@ -143,6 +155,7 @@ impl Session {
     ) -> Self {
         Self {
             fd,
+            records: None,
             phase: Phase::Open,
             encoding,
             heard: now,
@@ -159,6 +172,26 @@ impl Session {
             peer,
             place,
         }
+    }
+
+    /// Goes on with the TLS that was spoken before.
+    pub(crate) fn seal(&mut self, records: Records) {
+        self.records = Some(Box::new(records));
+    }
+
+    /// Whether another read may yield something that its socket will not tell of.
+    pub(crate) fn has_more(&self) -> bool {
+        self.records.as_ref().is_some_and(|records| records.has_more())
+    }
+
+    /// Whether bytes wait for its socket, sealed or not.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.queue.is_some() || self.records.as_ref().is_some_and(|records| records.has_tail())
+    }
+
+    /// Whether it could go on at another worker: keys of TLS do not leave theirs.
+    pub(crate) fn can_move(&self) -> bool {
+        self.records.is_none()
     }
 
     /// Its descriptor.
@@ -187,14 +220,20 @@ impl Session {
     }
 
     /// Reads what is there; 0 is the end.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::WouldBlock)?;
+        if let Some(records) = &mut self.records {
+            return records.read(buffer, fd);
+        }
         Ok(rustix::net::recv(fd, buffer, RecvFlags::DONTWAIT)?.0)
     }
 
     /// One send; 0 when nothing fits.
-    fn send(&self, bytes: &[u8]) -> Result<usize, Gone> {
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
         let Some(fd) = &self.fd else { return Ok(0) };
+        if let Some(records) = &mut self.records {
+            return sealed(records.write(&[IoSlice::new(bytes)], fd));
+        }
         match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Ok(n) => Ok(n),
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Ok(0),
@@ -297,8 +336,13 @@ impl Session {
 
     /// Writes what waits and fits; `true` when nothing is left.
     pub(crate) fn flush(&mut self, now: Tick) -> Result<bool, Gone> {
-        let Some(queue) = &mut self.queue else { return Ok(true) };
-        let Some(fd) = &self.fd else { return Ok(false) };
+        let Some(fd) = &self.fd else { return Ok(self.queue.is_none()) };
+        let Some(queue) = &mut self.queue else {
+            if let Some(records) = &mut self.records {
+                sealed(records.push(fd).map(|()| 0))?;
+            }
+            return Ok(true);
+        };
         if queue.untold > 0
             && let Some(notice) = self.encoding.notice(queue.untold)
             && queue.control(&notice)
@@ -310,10 +354,17 @@ impl Session {
             queue.gather(&mut pieces);
             let total: usize = pieces.iter().map(|piece| piece.len()).sum();
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            let n = match rustix::net::sendmsg(fd, &pieces, &mut SendAncillaryBuffer::default(), flags) {
-                Ok(n) => n,
-                Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => return Ok(false),
-                Err(_) => return Err(Gone),
+            let n = if let Some(records) = &mut self.records {
+                match sealed(records.write(&pieces, fd))? {
+                    0 => return Ok(false),
+                    n => n,
+                }
+            } else {
+                match rustix::net::sendmsg(fd, &pieces, &mut SendAncillaryBuffer::default(), flags) {
+                    Ok(n) => n,
+                    Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => return Ok(false),
+                    Err(_) => return Err(Gone),
+                }
             };
             drop(pieces);
             queue.advance(n);
@@ -327,9 +378,20 @@ impl Session {
     }
 
     /// Ends our direction.
-    pub(crate) fn shutdown(&self) {
+    pub(crate) fn shutdown(&mut self) {
         // A connection that is gone already has ended too.
+        if let (Some(records), Some(fd)) = (&mut self.records, &self.fd) {
+            let _ = records.shutdown(fd);
+            return;
+        }
         let _ = self.fd.as_ref().map(|fd| rustix::net::shutdown(fd, rustix::net::Shutdown::Write));
+    }
+
+    /// Says that nothing follows, where the connection has words for that (RFC 8446 §6.1). It is tried once.
+    pub(crate) fn farewell(&mut self) {
+        if self.records.is_some() {
+            self.shutdown();
+        }
     }
 
     /// What waits, as bytes in order.
@@ -358,6 +420,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert!(size_of::<Session>() <= 128, "a session takes {} bytes", size_of::<Session>());
+        // Eight of them lead to the keys of a TLS connection, where there is one.
+        assert!(size_of::<Session>() <= 136, "a session takes {} bytes", size_of::<Session>());
     }
 }

@@ -103,10 +103,16 @@ pub(crate) fn enter(conn: Conn, entrance: Entrance) {
     let worker = conn.worker.clone();
     let peer = conn.peer;
     let (stream, place, pending) = conn.into_parts();
-    // Only sockets can be watched together; a simulated one ends here.
-    #[cfg_attr(not(feature = "simulation"), expect(irrefutable_let_patterns, reason = "one kind of stream only"))]
-    let Stream::Socket(socket) = stream else { return };
-    let fd = socket.into_inner();
+    let (fd, records) = match stream {
+        Stream::Socket(socket) => (socket.into_inner(), None),
+        Stream::Tls(tls) => {
+            let (fd, records) = tls.into_parts();
+            (fd, Some(records))
+        }
+        // Only sockets can be watched together.
+        #[cfg(feature = "simulation")]
+        Stream::Memory(_) => return,
+    };
     // One that is no TCP socket has a bound of its own.
     let _ = sys::limit_unsent(&fd, NOT_SENT);
     let mut inner = match worker.hub.begin(&worker) {
@@ -125,9 +131,15 @@ pub(crate) fn enter(conn: Conn, entrance: Entrance) {
     let due = ping::due(&worker, &endpoint, now);
     let line = &worker.metrics().hub;
     line.opened[usize::from(encoding.sse)].add(1);
-    let session = Session::new(Some(fd), encoding, now, endpoint, memberships, peer, Some(place));
+    let mut session = Session::new(Some(fd), encoding, now, endpoint, memberships, peer, Some(place));
+    if let Some(records) = records {
+        session.seal(records);
+    }
     inner.sessions.insert(key, session, due);
     inner.start(&worker, key, &head, pending);
+    if inner.sessions.get_mut(key).is_some_and(|session| session.has_more()) {
+        inner.again.push(key);
+    }
 }
 
 impl Inner {
@@ -224,7 +236,8 @@ impl Inner {
 
     /// Ends a session at once; its counts are released.
     pub(crate) fn remove(&mut self, worker: &Worker, key: Key) {
-        if let Some(session) = self.take_out(worker, key) {
+        if let Some(mut session) = self.take_out(worker, key) {
+            session.farewell();
             // One that was only expected was never counted.
             if session.place.is_none() {
                 return;

@@ -14,6 +14,7 @@ use crate::about::About;
 use crate::answer::{self, To, What};
 use crate::connection::{After, Conn};
 use crate::direct;
+use crate::guard::Findings;
 use crate::head::Head;
 use crate::live::Route;
 use crate::worker::Worker;
@@ -135,7 +136,8 @@ fn admit(
     if origins.next().is_some() || !endpoint.origins.allows(origin, request.authority(bytes)) {
         return Err(Refusal::new(403, "pages of this origin may not connect"));
     }
-    let channels = endpoint.channels(captures, request.path(bytes)).map_err(|none| match none {
+    let subject = about.found().and_then(|found| found.identity.get()?.subject.as_deref());
+    let channels = endpoint.channels(captures, request.path(bytes), subject).map_err(|none| match none {
         NoChannel::Anonymous => Refusal::new(401, "this channel needs to know who connects"),
         NoChannel::Name => Refusal::new(400, "this path leads to no channel"),
     })?;
@@ -151,7 +153,10 @@ fn admit(
     let date = worker.date.borrow();
     let request_id = about.request_id.as_bytes();
     let mut answer = Vec::with_capacity(256);
-    write_stream_head(&mut answer, &StreamHead { kind, request_id, date: &*date, edits: &route.response_edits });
+    let extra = about.found().map(Findings::extra);
+    let extra = extra.as_deref();
+    let said = StreamHead { kind, request_id, date: &*date, edits: &route.response_edits, extra };
+    write_stream_head(&mut answer, &said);
     let encoding = endpoint.encoding(accept.is_none(), deflate);
     Ok(Entrance { endpoint: endpoint.clone(), encoding, joined, head: answer })
 }

@@ -134,6 +134,7 @@ fn write(out: &mut Vec<u8>, page: &Page, keep_alive: bool, version: Version, hea
         head_only,
         fields,
         edits: &filter::NO_EDITS,
+        extra: None,
         content: Content::Bytes { content_type: Some(page.media), body: page.content.as_bytes() },
         date: &date::format(clock::unix_seconds()),
     };

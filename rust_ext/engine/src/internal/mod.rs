@@ -27,7 +27,7 @@ use crate::listen::{self, Bind};
 use crate::rt::{self, Readiness, Socket};
 use crate::worker::Shared;
 
-pub(crate) use open::{Opened, Opening, open};
+pub(crate) use open::{Opened, Opening, check, open};
 
 /// Connections at once, all internal listeners together; a new one beyond it takes the place of the oldest.
 const MAX_CONNECTIONS: usize = 64;

@@ -3,12 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use fastgate_core::snapshot::{Internal, Snapshot};
+use fastgate_core::snapshot::{Internal, Invalid, Snapshot};
 
 use super::Place;
-use crate::engine::StartError;
 use crate::handed;
 use crate::listen::{self, Bind};
+use crate::start_error::StartError;
 
 /// Ports that are tried where a default one is taken.
 const TRIES: u16 = 20;
@@ -106,6 +106,24 @@ fn nth(bind: &Bind, step: u16) -> Option<Bind> {
             Some(Bind::Tcp(next))
         }
         Bind::Tcp(_) | Bind::Unix(_) | Bind::Named(_) => None,
+    }
+}
+
+/// Judges where they are to listen, before anything is opened.
+pub(crate) fn check(snapshot: &Snapshot, invalid: &mut Vec<Invalid>) {
+    for (i, internal) in snapshot.internal.iter().enumerate() {
+        let mut add = |message| invalid.push(Invalid::new(format!("internal.{i}.bind"), message));
+        if let Err(reason) = Bind::parse(&internal.bind) {
+            add(reason);
+        }
+        if !internal.written || internal.bind.ends_with(":0") {
+            continue;
+        }
+        let listener = snapshot.listeners.iter().find(|listener| listener.bind == internal.bind);
+        let twin = snapshot.internal[..i].iter().find(|other| other.written && other.bind == internal.bind);
+        if let Some(name) = listener.map(|listener| &listener.name).or_else(|| twin.map(|twin| &twin.name)) {
+            add(format!("{} is the address of listener {name} already", internal.bind));
+        }
     }
 }
 

@@ -77,6 +77,7 @@ impl Internals {
             head_only: request.method() == Method::Head,
             fields: &fields,
             edits: &filter::NO_EDITS,
+            extra: None,
             content: verdict.content(),
             date: &date::format(clock::unix_seconds()),
         };

@@ -275,12 +275,15 @@ impl Worker {
 
     fn batch(&self, buffer: &mut Batched) -> Option<Batch> {
         let sink = buffer.sink.clone().filter(|_| buffer.lines > 0)?;
-        Some(Batch { sink, bytes: mem::take(&mut buffer.bytes), lines: mem::take(&mut buffer.lines) })
+        Some(Batch { sink, bytes: mem::take(&mut buffer.bytes), lines: mem::take(&mut buffer.lines), audit: false })
     }
 
     /// Hands over what has gathered since the last sweep.
     pub(crate) fn sweep_lines(&self) {
         self.lines.set_clock();
+        if self.index == 0 {
+            self.shared.trail.flush(&self.shared.writer);
+        }
         let mut buffer = self.lines.buffer.borrow_mut();
         self.hand_over(&mut buffer);
         // A sink that no snapshot uses any more closes.
@@ -289,6 +292,7 @@ impl Worker {
 
     /// Hands over the last lines; nothing may be logged afterwards.
     pub(crate) fn leave_lines(&self) {
+        self.shared.trail.flush(&self.shared.writer);
         let last = self.batch(&mut self.lines.buffer.borrow_mut());
         let lost = self.shared.writer.leave(last);
         self.metrics().access_log_dropped.add(u64::from(lost));

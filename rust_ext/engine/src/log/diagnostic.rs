@@ -11,6 +11,7 @@ use fastgate_core::snapshot;
 
 use crate::deadlines::{Tick, ticks};
 use crate::fault::{FaultKind, Source};
+use crate::guard::Denial;
 use crate::host::{Host, Level, Line};
 use crate::worker::Worker;
 
@@ -20,9 +21,11 @@ const QUEUE: usize = 1024;
 /// Lines about single requests, a second, a worker and a reason; the others are counted.
 const MAX_LINES: u32 = 5;
 
-/// The places of kinds in [`Limits`]: faults, reasons, folders.
+/// The places of kinds in [`Limits`]: faults, reasons, folders, the PROXY protocol, handshakes.
 const REASONS: usize = FaultKind::ALL.len();
 const FOLDERS: usize = REASONS + Reason::ALL.len();
+const PROXY: usize = FOLDERS + 1;
+const HANDSHAKES: usize = PROXY + 1;
 
 /// Where lines go in.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ struct Window {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self(RefCell::new(vec![Window::default(); FOLDERS + 1]))
+        Self(RefCell::new(vec![Window::default(); HANDSHAKES + 1]))
     }
 }
 
@@ -132,6 +135,21 @@ impl Worker {
         );
     }
 
+    /// A line about a request that a policy refused: why, which the client is not told.
+    pub(crate) fn log_denial(&self, denial: &Denial, request_id: &[u8]) {
+        let level = if denial.kind.source() == Source::Client { Level::Info } else { Level::Warning };
+        self.log_limited(
+            denial.kind as usize,
+            || {
+                Line::new(level, "a policy refused a request")
+                    .with("policy", denial.policy)
+                    .with("reason", denial.reason.clone())
+                    .with("request_id", String::from_utf8_lossy(request_id))
+            },
+            level,
+        );
+    }
+
     /// A line about a refused message: the reason and the peer, none of its bytes.
     pub(crate) fn log_refused(&self, reason: Reason, peer: Option<IpAddr>) {
         self.log_limited(
@@ -144,10 +162,26 @@ impl Worker {
         );
     }
 
+    /// A line about a connection without a PROXY protocol header that counts.
+    pub(crate) fn log_proxy(&self, reason: &'static str, peer: Option<IpAddr>) {
+        let peer = peer.map_or_else(|| "local".to_owned(), |peer| peer.to_string());
+        let line = || Line::new(Level::Info, "refused a connection: PROXY protocol").with("reason", reason);
+        self.log_limited(PROXY, || line().with("peer", peer), Level::Info);
+    }
+
     /// A line about a folder whose files cannot be served.
     pub(crate) fn log_file(&self, root: &str, what: &str, error: &str) {
         let line = || Line::new(Level::Warning, format!("a folder {what}")).with("root", root).with("error", error);
         self.log_limited(FOLDERS, line, Level::Warning);
+    }
+
+    /// A line about a TLS handshake that failed.
+    pub(crate) fn log_handshake(&self, error: &std::io::Error, peer: Option<IpAddr>) {
+        let line = || {
+            let peer = peer.map_or_else(|| "local".to_owned(), |peer| peer.to_string());
+            Line::new(Level::Info, "a TLS handshake failed").with("error", error.to_string()).with("peer", peer)
+        };
+        self.log_limited(HANDSHAKES, line, Level::Info);
     }
 
     fn log_limited(&self, kind: usize, line: impl FnOnce() -> Line, level: Level) {

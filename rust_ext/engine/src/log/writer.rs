@@ -38,6 +38,8 @@ pub(crate) struct Batch {
     pub(crate) sink: Arc<Sink>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: u32,
+    /// They are records of the audit trail.
+    pub(crate) audit: bool,
 }
 
 /// `None` is the end.
@@ -60,6 +62,9 @@ pub(crate) struct Writer {
     pub(crate) written: AtomicU64,
     /// Lines that a sink did not take.
     pub(crate) failed: AtomicU64,
+    /// Records of the audit trail that are out, and that a sink did not take.
+    pub(crate) audit_written: AtomicU64,
+    pub(crate) audit_failed: AtomicU64,
 }
 
 impl Writer {
@@ -77,6 +82,8 @@ impl Writer {
             log,
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            audit_written: AtomicU64::new(0),
+            audit_failed: AtomicU64::new(0),
         })
     }
 
@@ -115,6 +122,12 @@ impl Writer {
             TrySendError::Full(Some(batch)) | TrySendError::Disconnected(Some(batch)) => batch,
             TrySendError::Full(None) | TrySendError::Disconnected(None) => unreachable!("a batch was sent"),
         })
+    }
+
+    /// The next buffer, where no thread takes it.
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Option<Batch> {
+        lock(&self.waiting).as_ref().and_then(|queue| queue.try_recv().ok()).flatten()
     }
 
     /// An empty buffer, used before or new.
@@ -164,7 +177,7 @@ impl Writer {
     /// Writes until the end comes.
     fn run(&self, queue: &Receiver<Note>) {
         let clock = Clock::start();
-        let mut complaint = Complaint::default();
+        let mut complaints = [Complaint::of("access log"), Complaint::of("audit trail")];
         let mut looks = LAST_LOOKS;
         while let Ok(Some(batch)) = queue.recv() {
             self.ended.1.notify_all();
@@ -178,8 +191,11 @@ impl Writer {
             let all = u64::from(batch.lines);
             let (error, lines) = failed.map_or((None, all), |(error, lines)| (Some(error), lines));
             let lost = all.saturating_sub(lines);
-            self.written.fetch_add(lines, Relaxed);
-            self.failed.fetch_add(lost, Relaxed);
+            let (written, failed) =
+                if batch.audit { (&self.audit_written, &self.audit_failed) } else { (&self.written, &self.failed) };
+            written.fetch_add(lines, Relaxed);
+            failed.fetch_add(lost, Relaxed);
+            let complaint = &mut complaints[usize::from(batch.audit)];
             if let Some(line) = complaint.about(batch.sink.name(), lost, error, clock.elapsed()) {
                 self.log.add(line);
             }
@@ -194,13 +210,18 @@ impl Writer {
 }
 
 /// When somebody was last told that lines are lost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Complaint {
+    what: &'static str,
     at: Option<Duration>,
     lost: u64,
 }
 
 impl Complaint {
+    fn of(what: &'static str) -> Self {
+        Self { what, at: None, lost: 0 }
+    }
+
     /// A line at the first loss, again while it goes on, and once when it is over.
     fn about(&mut self, sink: &str, lost: u64, error: Option<std::io::Error>, now: Duration) -> Option<Line> {
         self.lost += lost;
@@ -208,7 +229,7 @@ impl Complaint {
         match error {
             Some(error) if due => {
                 self.at = Some(now);
-                let line = Line::new(Level::Error, "the access log cannot be written, lines are lost");
+                let line = Line::new(Level::Error, format!("the {} cannot be written, lines are lost", self.what));
                 Some(
                     line.with("to", sink.to_owned())
                         .with("error", error.to_string())
@@ -218,7 +239,8 @@ impl Complaint {
             Some(_) => None,
             None if self.at.is_some() && due => {
                 self.at = None;
-                let line = Line::new(Level::Info, "the access log is written again").with("to", sink.to_owned());
+                let line =
+                    Line::new(Level::Info, format!("the {} is written again", self.what)).with("to", sink.to_owned());
                 Some(line.with("lost", std::mem::take(&mut self.lost).to_string()))
             }
             None => None,

@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod report;
 mod tally;
 mod text;
+pub(crate) mod tls;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -59,6 +60,8 @@ macro_rules! counters {
             pub(crate) listeners: Book<ListenerLine>,
             /// Of its subscribers.
             pub(crate) hub: hub::HubLine,
+            /// Of TLS handshakes with clients.
+            pub(crate) tls: tls::TlsLine,
         }
 
         impl Metrics {
@@ -74,6 +77,7 @@ macro_rules! counters {
                     route_times: Book::default(),
                     listeners: Book::default(),
                     hub: hub::HubLine::default(),
+                    tls: tls::TlsLine::default(),
                 }
             }
 
@@ -109,6 +113,8 @@ counters! {
     tunnels,
     /// Tunnels that have ended.
     tunnels_closed,
+    /// Connections ended for want of a PROXY protocol header, or of a peer that may send one.
+    proxy_refused,
     /// Panics caught; each ended one connection.
     panics,
     /// Lines of the access log dropped because the queue of its thread was full.

@@ -160,6 +160,11 @@ impl<'a> Tally<'a> {
         })
     }
 
+    /// The route's name, once it is known.
+    pub(crate) fn route_name(&self) -> Option<&str> {
+        self.live.live.routes.get(self.route.get() as usize).map(|route| &*route.name)
+    }
+
     /// The histograms of the route's own, if it wants any.
     fn route_times(&self) -> Option<&Times> {
         let index = self.route.get() as usize;

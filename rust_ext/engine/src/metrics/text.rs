@@ -8,6 +8,8 @@ use super::line::CLASSES;
 use super::process::Process;
 use super::report;
 use crate::fault::Source;
+use crate::guard::limits::Family;
+use crate::store::Figures;
 use crate::worker::Shared;
 
 /// The route of what no route was asked for; no config can have that name.
@@ -94,11 +96,16 @@ pub(crate) fn metrics_text(shared: &Shared) -> String {
     requests(&mut text, shared);
     times(&mut text, shared);
     connections(&mut text, shared);
+    security(&mut text, shared);
+    super::tls::text(&mut text, shared);
     upstreams(&mut text, shared);
     faults(&mut text, shared);
     super::hub::text(&mut text, shared);
     broker(&mut text, shared);
+    limits(&mut text, shared);
+    store(&mut text, &shared.registry.guards.store);
     publishing(&mut text, shared);
+    fetches(&mut text, shared);
     process(&mut text);
     text.0
 }
@@ -185,6 +192,12 @@ fn connections(text: &mut Text, shared: &Shared) {
         ("connections_passed_on_total", "counter", "Client connections given to another worker.", plain["passed_on"]),
         ("tunnels_total", "counter", "Connections that became tunnels.", plain["tunnels"]),
         ("tunnels", "gauge", "Tunnels open.", plain["tunnels"].saturating_sub(plain["tunnels_closed"])),
+        (
+            "proxy_protocol_refused_total",
+            "counter",
+            "Connections ended for want of a PROXY header.",
+            plain["proxy_refused"],
+        ),
         ("panics_total", "counter", "Panics caught; each ended one connection.", plain["panics"]),
         ("log_dropped_total", "counter", "Diagnostic lines dropped.", plain["log_dropped"]),
     ] {
@@ -197,6 +210,21 @@ fn connections(text: &mut Text, shared: &Shared) {
     for (reason, n) in [("queue_full", access.queue_full), ("sink_failed", access.sink_failed)] {
         text.sample("fastgate_access_log_dropped_total", &[("reason", reason)], n);
     }
+}
+
+/// Records of the audit trail, and policies' files.
+fn security(text: &mut Text, shared: &Shared) {
+    let written = shared.writer.audit_written.load(Relaxed);
+    text.one("fastgate_audit_records_total", "counter", "Records of the audit trail that were written.", written);
+    text.family("fastgate_audit_dropped_total", "counter", "Records of the audit trail that are lost, by reason.");
+    let (full, failed) = (shared.trail.dropped.load(Relaxed), shared.writer.audit_failed.load(Relaxed));
+    for (reason, n) in [("queue_full", full), ("sink_failed", failed)] {
+        text.sample("fastgate_audit_dropped_total", &[("reason", reason)], n);
+    }
+    let (swapped, refused) = shared.registry.guards.watchlist.counts();
+    text.family("fastgate_file_reloads_total", "counter", "Files of policies and TLS that changed, by result.");
+    text.sample("fastgate_file_reloads_total", &[("result", "success")], swapped);
+    text.sample("fastgate_file_reloads_total", &[("result", "failure")], refused);
 }
 
 fn upstreams(text: &mut Text, shared: &Shared) {
@@ -246,6 +274,25 @@ fn faults(text: &mut Text, shared: &Shared) {
     }
 }
 
+/// What limits decided, for as long as a config has them.
+fn limits(text: &mut Text, shared: &Shared) {
+    let mut begun = None;
+    shared.registry.guards.limits.show(|family, labels, value| {
+        let (name, kind, help) = match family {
+            Family::Decisions => ("fastgate_limit_requests_total", "counter", "Requests by limit and its decision."),
+            Family::Keys => ("fastgate_limit_keys", "gauge", "Keys that have a count."),
+            Family::Overflow => {
+                ("fastgate_limit_overflow_total", "counter", "Decisions on the count of a network, for want of room.")
+            }
+        };
+        if begun != Some(family) {
+            text.family(name, kind, help);
+            begun = Some(family);
+        }
+        text.sample(name, labels, value);
+    });
+}
+
 /// What connects this process with others, if anything does.
 fn broker(text: &mut Text, shared: &Shared) {
     let Some(broker) = shared.hub.broker() else { return };
@@ -265,12 +312,66 @@ fn broker(text: &mut Text, shared: &Shared) {
     }
 }
 
+/// What shares limits with other processes, if anything does.
+fn store(text: &mut Text, figures: &Figures) {
+    let lanes = figures.lanes.load(Relaxed);
+    if lanes == 0 {
+        return;
+    }
+    let help = "Connections to the store, all workers together.";
+    text.one("fastgate_store_connections", "gauge", help, lanes - figures.down.load(Relaxed).min(lanes));
+    let help = "Breakers that are open: workers that do not ask a server of the store.";
+    text.one("fastgate_store_breakers_open", "gauge", help, figures.open.load(Relaxed));
+    let help = "How often a breaker opened.";
+    text.one("fastgate_store_breaker_opened_total", "counter", help, figures.opened.load(Relaxed));
+    let name = "fastgate_store_calls_total";
+    text.family(name, "counter", "Calls by what came of them.");
+    text.sample(name, &[("outcome", "answered")], figures.answered.load(Relaxed));
+    for (outcome, n) in figures.failures() {
+        text.sample(name, &[("outcome", outcome)], n);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "exact for two centuries")]
+    let seconds = figures.microseconds.load(Relaxed) as f64 / 1e6;
+    text.one("fastgate_store_call_seconds_total", "counter", "Time that answered calls took, added up.", seconds);
+    let help = "Requests that a lease decided without a call.";
+    text.one("fastgate_store_leased_total", "counter", help, figures.leased.load(Relaxed));
+    let name = "fastgate_store_probes_total";
+    text.family(name, "counter", "Probes, and attempts to connect, by what came of them.");
+    for (outcome, counter) in ["answered", "failed"].into_iter().zip(&figures.probes) {
+        text.sample(name, &[("outcome", outcome)], counter.load(Relaxed));
+    }
+}
+
 fn publishing(text: &mut Text, shared: &Shared) {
     let name = "fastgate_realtime_api_requests_total";
     text.family(name, "counter", "Requests to the publish API by call and status of the answer.");
     for (call, status, n) in shared.api.answers() {
         text.sample(name, &[("call", call), ("status", &status.to_string())], n);
     }
+}
+
+/// What the gateway itself asks.
+fn fetches(text: &mut Text, shared: &Shared) {
+    let name = "fastgate_fetch_total";
+    text.family(name, "counter", "Requests of the gateway's own, by purpose and result.");
+    for (purpose, result, n) in shared.registry.guards.fetcher.figures.all() {
+        text.sample(name, &[("purpose", purpose), ("result", result)], n);
+    }
+    let key_sets = &shared.registry.guards.key_sets;
+    let (sets, empty) = key_sets.counts();
+    if sets == 0 {
+        return;
+    }
+    text.one("fastgate_jwks_sources", "gauge", "Key sets that are fetched.", sets);
+    let help = "Key sets of which no fetch has brought a key yet.";
+    text.one("fastgate_jwks_sources_without_keys", "gauge", help, empty);
+    let name = "fastgate_jwks_refreshes_total";
+    text.family(name, "counter", "Fetches of key sets: other keys came, the same ones, or none.");
+    for (result, n) in key_sets.figures.refreshes() {
+        text.sample(name, &[("result", result)], n);
+    }
+    let help = "Requests that were judged at once because too many wait for a fresh key.";
+    text.one("fastgate_jwks_queue_full_total", "counter", help, key_sets.figures.full.load(Relaxed));
 }
 
 fn process(text: &mut Text) {

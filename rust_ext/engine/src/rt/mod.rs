@@ -3,6 +3,7 @@
 //! Everything else uses the few types below, so that the reactor can be replaced by changing this folder alone.
 
 mod inbox;
+mod oneshot;
 mod set;
 mod socket;
 
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use inbox::Inbox;
+pub(crate) use oneshot::{Answer, Reply, oneshot};
 pub(crate) use set::{Event, Set};
 #[cfg(feature = "simulation")]
 pub(crate) use socket::read_would_block;

@@ -22,6 +22,7 @@ pub fn check(knobs: u8, text: &[u8]) {
         head_only: knobs::bit(knobs, 2),
         fields: &[(&name, part(1))],
         edits: &NO_EDITS,
+        extra: None,
         content: if problem {
             Content::Problem
         } else {

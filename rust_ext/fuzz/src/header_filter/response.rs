@@ -31,6 +31,7 @@ pub fn check(knobs: u8, changes: &Changes, bytes: &[u8]) {
         upgrade: if response.status() == 101 { response.upgrade(bytes) } else { None },
         date: b"",
         edits: &changes.route,
+        extra: None,
     };
     let mut out = b"before".to_vec();
     write_response_head(&mut out, &response, bytes, &i);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::client::Trust;
 use crate::args::Args;
 use crate::net::Address;
 use crate::origin::answer::Asked;
@@ -16,6 +17,7 @@ how much      --connections N (1)   --requests N | --seconds S (1)   --rate R a 
 what          --path P (repeatable, in turn; /b/128)   --paths FILE (one a line)   --path-pattern '/r{i}/x' --count N
               --method M (GET)   --body BYTES   --chunked-body   --host NAME   --header 'Name: value' (repeatable)
               --tag: every request carries a number that the answer must show (content of at least 16 bytes)
+TLS           --tls CA.pem [--server-name NAME (localhost)]: TLS 1.3, every handshake a whole one
 checks        --expect-status N (200)   --expect-bytes N|any (what the path asks of fastgate-origin)
 other cases   --tunnel BYTES: WebSocket, one echo of so many bytes is one request   --idle: after one request on each
               connection print `ready` and hold them until stdin ends
@@ -64,6 +66,8 @@ pub struct Request {
 pub struct Plan {
     /// Where to connect.
     pub to: Address,
+    /// TLS is spoken, with whom.
+    pub trust: Option<Trust>,
     /// Connections held open.
     pub connections: usize,
     /// How long.
@@ -97,6 +101,9 @@ impl Plan {
     /// One sentence that names the argument.
     pub fn parse(mut args: Args) -> Result<Self, String> {
         let to = args.required("--to")?;
+        let (roots, name) = (args.one::<String>("--tls")?, args.one::<String>("--server-name")?);
+        let name = name.unwrap_or_else(|| "localhost".to_owned());
+        let trust = roots.map(|file| Trust::new(&file, &name)).transpose()?;
         let connections = args.one("--connections")?.unwrap_or(1);
         let seconds: Option<f64> = args.one("--seconds")?;
         let amount = match (args.one("--requests")?, seconds) {
@@ -130,6 +137,7 @@ impl Plan {
         let head_only = template.method == "HEAD";
         Ok(Self {
             to,
+            trust,
             connections,
             amount,
             rate,

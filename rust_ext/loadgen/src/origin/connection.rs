@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use fastgate_core::websocket::websocket_accept;
 use rustix::io::Errno;
 
 use super::answer::{self, Answer, Answers, Asked};
 use super::request::{Framing, Head};
 use super::tunnel::Tunnel;
 use crate::chunked::Chunked;
-use crate::{pattern, websocket};
+use crate::pattern;
 
 /// Answers up to this size are gathered, so that pipelined requests share a write; larger ones are sent as they are.
 const GATHERED: usize = 16 * 1024;
@@ -242,12 +243,12 @@ impl Connection {
     }
 
     fn upgrade(&mut self, key: &[u8], shared: &mut Shared) {
-        let head = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            websocket::accept(key)
+        shared.out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: ",
         );
-        shared.out.extend_from_slice(head.as_bytes());
+        shared.out.extend_from_slice(&websocket_accept(key));
+        shared.out.extend_from_slice(b"\r\n\r\n");
         self.close = false;
         self.state = State::Tunnel(Tunnel::default());
     }

@@ -63,9 +63,7 @@ class Config(Model):
     store: Annotated[Any, Rare("realtime", "Store")] | None = field(
         "State shared between processes: the hub's channels.", unset="state stays in this process"
     )
-    consumers: dict[Name, Annotated[Any, Rare("process", "Consumer")]] | None = field(
-        "Who uses the gateway.", later="plain"
-    )
+    consumers: dict[Name, Annotated[Any, Rare("consumers", "Consumer")]] | None = field("Who uses the gateway.")
     realtime: Annotated[Any, Rare("realtime", "Realtime")] | None = field("The hub: subscribers by channel.")
     logs: Annotated[Any, Rare("process", "Logs")] | None = field("Logs.")
-    key_pepper: dict[Name, SecretText] | None = field("Secrets that API keys are hashed with.", later="plain")
+    key_pepper: dict[Name, SecretText] | None = field("Secrets that API keys are hashed with.")

@@ -12,15 +12,13 @@ class Listener(Model):
     """One listening address."""
 
     bind: Bind = field("The address: 0.0.0.0:8000, [::]:8000 or unix:/path; port 0 takes a free one.", required=True)
-    tls: Annotated[Any, Rare("tls", "ListenerTls")] | None = field("Serve TLS here.", later="security")
+    tls: Annotated[Any, Rare("tls", "ListenerTls")] | None = field("Serve TLS here.")
     only: list[Serve] | None = field("What this listener serves.", unset="everything")
     trusted_proxies: list[Cidr] = field("Peers whose X-Forwarded-* headers are believed.", [])
     proxy_protocol: Annotated[Any, Rare("tls", "ProxyProtocol")] | None = field(
-        "Read the PROXY protocol from these peers.", later="security"
+        "Take the client's address from the PROXY protocol of these peers; others are cut."
     )
-    redirect: Annotated[Literal["https"], choice("https")] | None = field(
-        "Redirect every request to https.", later="security"
-    )
+    redirect: Annotated[Literal["https"], choice("https")] | None = field("Redirect every request to https (308).")
     encoded_slash: Annotated[Literal["refuse", "keep"], choice("refuse", "keep")] = field(
         "What becomes of %2F in a path: refused with 400, or kept encoded within its segment.", "refuse"
     )

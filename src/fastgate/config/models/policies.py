@@ -24,23 +24,19 @@ class HeaderChanges(Policy):
 class Policies(Model):
     """Policies of one level; the nearest level's replaces the whole policy of that name, `false` switches it off."""
 
-    auth: OrOff[Annotated[Any, Rare("guards", "Auth")]] | None = field("Who is asking.", later="security")
-    require: OrOff[Annotated[Any, Rare("guards", "Require")]] | None = field(
-        "What the identity must have.", later="security"
+    auth: OrOff[Annotated[Any, Rare("auth", "Auth")]] | None = field("Who is asking.")
+    require: OrOff[Annotated[Any, Rare("require", "Require")]] | None = field("What the identity must have.")
+    limits: OrOff[dict[Name, Annotated[Any, Rare("limits", "Limit")]]] | None = field("Rates, by name.")
+    concurrency: OrOff[Annotated[Any, Rare("limits", "Concurrency")]] | None = field("Requests at the same time.")
+    ip: OrOff[Annotated[Any, Rare("network", "Ip")]] | None = field("Client addresses.")
+    cors: OrOff[Annotated[Any, Rare("network", "Cors")]] | None = field("Cross-origin requests.")
+    csrf: OrOff[Annotated[Any, Rare("network", "Csrf")]] | None = field(
+        "Cross-site request forgery.", unset="on where a cookie proves who is asking"
     )
-    limits: OrOff[dict[Name, Annotated[Any, Rare("guards", "Limit")]]] | None = field(
-        "Rates, by name.", later="security"
-    )
-    concurrency: OrOff[Annotated[Any, Rare("guards", "Concurrency")]] | None = field(
-        "Requests at the same time.", later="security"
-    )
-    ip: OrOff[Annotated[Any, Rare("guards", "Ip")]] | None = field("Client addresses.", later="security")
-    cors: OrOff[Annotated[Any, Rare("guards", "Cors")]] | None = field("Cross-origin requests.", later="security")
-    csrf: OrOff[Annotated[Any, Rare("guards", "Csrf")]] | None = field("Cross-site request forgery.", later="security")
-    security_headers: OrOff[Annotated[Any, Rare("guards", "SecurityHeaders")]] | None = field(
-        "Headers that make browsers stricter.", later="security"
+    security_headers: OrOff[Annotated[Any, Rare("network", "SecurityHeaders")]] | None = field(
+        "Headers that make browsers stricter."
     )
     request_headers: OrOff[HeaderChanges] | None = field("Changes to the request's headers.")
     response_headers: OrOff[HeaderChanges] | None = field("Changes to the response's headers.")
-    tenant: OrOff[Annotated[Any, Rare("guards", "Tenant")]] | None = field("The tenant of a request.", later="security")
-    forward_credentials: Flag | None = field("Pass API keys and Basic credentials on to the target.", later="plain")
+    tenant: OrOff[Annotated[Any, Rare("require", "Tenant")]] | None = field("The tenant of a request.")
+    forward_credentials: Flag | None = field("Pass API keys and Basic credentials on to the target.")

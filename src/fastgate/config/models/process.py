@@ -8,13 +8,10 @@ from fastgate.config.models.base import (
     HeaderName,
     LogTarget,
     Model,
-    Name,
     OrOff,
-    Rare,
     Text,
     field,
 )
-from fastgate.config.models.policies import Policies
 from fastgate.config.scalars import choice, fraction
 
 
@@ -29,9 +26,9 @@ class AccessLog(Model):
 
 
 class AuditLog(Model):
-    """The audit log."""
+    """The audit trail: one line of JSON a security decision."""
 
-    to: Text = field("stdout, syslog, or the path of a file.", "stdout", example="stdout")
+    to: LogTarget = field("stdout, stderr, syslog, syslog://HOST:PORT, or the path of a file.", "stdout")
 
 
 # What no log shows unless the config says otherwise.
@@ -60,7 +57,7 @@ class Logs(Model):
     format: Annotated[Literal["text", "json"], choice("text", "json")] = field(
         "How the diagnostic log is written to stderr; an application that has set logging up decides itself.", "text"
     )
-    audit: AuditLog | None = field("The audit log.", later="plain")
+    audit: AuditLog | None = field("The audit trail of security decisions.", unset="off")
     redact: Redact = field("What no log may show.", Redact.model_construct())
 
 
@@ -89,19 +86,3 @@ class Control(Model):
     socket: Text = field(
         "Its path; a Unix socket for this user alone.", required=True, example="/run/fastgate/control.sock"
     )
-
-
-class ConsumerKey(Model):
-    """One API key of a consumer."""
-
-    hash: Text = field("sha256:HEX of the key.", required=True, example="sha256:…")
-    expires: Text | None = field("When it ends, RFC 3339.", example="2027-01-01T00:00:00Z")
-
-
-class Consumer(Model):
-    """Someone who uses the gateway."""
-
-    groups: list[Name] = field("Groups.", [])
-    api_keys: dict[Name, ConsumerKey] = field("API keys by name.", {})
-    limits: dict[Name, Annotated[Any, Rare("guards", "Limit")]] = field("Rates, each replacing the same-named one.", {})
-    policies: Policies | None = field("Policies of this consumer.")

@@ -60,4 +60,4 @@ class ServiceTls(Model):
     cert: Text | None = field("Path of a client certificate (PEM).", example="/etc/fastgate/client.crt")
     key: Text | None = field("Path of its key (PEM).", example="/etc/fastgate/client.key")
     server_name: Text | None = field("The name to ask for and to verify.", unset="the target's", example="api.internal")
-    verify: Flag = field("Verify the target's certificate.", True)
+    verify: Flag = field("Verify the target's certificate; `false` trusts whoever answers.", True)

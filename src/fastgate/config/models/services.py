@@ -15,7 +15,7 @@ Balance = Literal["round_robin", "weighted", "least_requests", "power_of_two", "
 class Target(Model):
     """One target in its long form."""
 
-    url: TargetUrl = field("http://HOST[:PORT] or unix:/path.", required=True)
+    url: TargetUrl = field("http://HOST[:PORT], https://HOST[:PORT] or unix:/path.", required=True)
     weight: Annotated[int, whole(1, 1000)] = field("Its share of the requests, against the other targets.", 1)
 
 
@@ -59,7 +59,7 @@ class Service(Model):
     retries: Annotated[Any, Rare("resilience", "Retries")] | None = field(
         "Try another target while nothing was answered.", later="plain"
     )
-    tls: Annotated[Any, Rare("resilience", "ServiceTls")] | None = field("TLS to the targets.", later="security")
+    tls: Annotated[Any, Rare("resilience", "ServiceTls")] | None = field("TLS to the targets whose URL is https.")
     asgi: Text | None = field(
         "An ASGI application in this process, module:attribute, in the place of targets.",
         later="plain",

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastgate_core::resp::{SLOTS, Server, slot};
 
 use super::flight::Outgoing;
-use super::settings::Settings;
 use crate::hub::{Broker, Sender};
+use crate::redis::Settings;
 use crate::rt::Inbox;
 use crate::worker::Shared;
 

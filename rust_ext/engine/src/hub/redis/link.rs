@@ -1,7 +1,6 @@
 //! One connection's life: it is opened, greeted, kept busy, and opened again when it ends.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,17 +11,15 @@ use std::time::Duration;
 use fastgate_core::backoff::Backoff;
 use fastgate_core::resp::Server;
 
-use super::carrier::Carrier;
-use super::report::Trouble;
 use super::talk::{Heard, Talk};
 use super::thread::Context;
-use super::wire::{MAX_UNSENT, Wire};
 use crate::clock::Clock;
-use crate::dial;
+use crate::hub::MAX_PUBLICATION;
+use crate::redis::{self, CONNECT, MAX_UNSENT, Trouble, Wire};
 use crate::rt::{self, Inbox, Timer};
 
-/// To connect, TLS and the greeting included.
-const CONNECT: Duration = Duration::from_secs(2);
+/// Room to read into.
+const ROOM: usize = 128 * 1024;
 
 /// Between two looks at whether the server answers.
 const TICK_MS: u64 = if cfg!(test) { 100 } else { 1_000 };
@@ -107,12 +104,13 @@ struct Link {
 impl Link {
     async fn open(cx: &Rc<Context>, server: &Server, lane: Option<usize>) -> Result<Self, Trouble> {
         let opened = rt::timeout(CONNECT, async {
-            let carrier = connect(cx, server).await?;
+            let look_up = async |host: &str, port| cx.look_up(host, port).await;
+            let carrier = redis::connect(&cx.desk.settings, server, look_up).await?;
             let mut link = Self {
                 cx: cx.clone(),
                 lane,
                 bell: lane.map_or_else(|| Arc::new(Inbox::new()), |lane| cx.desk.bell(lane)),
-                wire: Wire::new(carrier),
+                wire: Wire::new(carrier, ROOM, MAX_PUBLICATION),
                 talk: Talk::default(),
                 timer: Timer::new(TICK_MS),
                 heard: false,
@@ -228,31 +226,4 @@ impl Drop for Link {
             self.cx.desk.fall(&self.cx.shared, lane, lost);
         }
     }
-}
-
-async fn connect(cx: &Rc<Context>, server: &Server) -> Result<Carrier, Trouble> {
-    let (host, port, tls) = match server {
-        Server::Unix(path) => {
-            let stream = dial::connect_unix(path).await.map_err(|error| Trouble::Connect(error.to_string()))?;
-            return Carrier::new(stream, None).map_err(Trouble::Tls);
-        }
-        Server::Tcp { host, port, tls } => (host, *port, *tls),
-    };
-    let addresses = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![(ip, port).into()],
-        Err(_) => cx.look_up(host, port).await.map_err(Trouble::Connect)?,
-    };
-    let mut last = Trouble::Connect(format!("{host} has no address"));
-    for (i, address) in addresses.iter().enumerate() {
-        let share = CONNECT / u32::try_from(addresses.len() - i).unwrap_or(1);
-        match rt::timeout(share, dial::connect_tcp(*address)).await {
-            Some(Ok(stream)) => {
-                let tls = if tls { cx.desk.settings.tls.as_ref().map(|config| (config, host.as_str())) } else { None };
-                return Carrier::new(stream, tls).map_err(Trouble::Tls);
-            }
-            Some(Err(error)) => last = Trouble::Connect(error.to_string()),
-            None => last = Trouble::Connect("it does not answer".to_owned()),
-        }
-    }
-    Err(last)
 }

@@ -6,19 +6,15 @@
 //! one's own without a mark in it ([`flight`]). What the server never gave back is delivered here when the connection
 //! ends, so that members of this process miss nothing that was accepted from them.
 
-mod carrier;
 mod cluster;
 mod desk;
 mod flight;
 mod link;
 mod report;
-mod settings;
 mod talk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thread;
-mod wire;
 
 pub(crate) use report::Figures;
-pub(crate) use settings::Settings;
 pub(crate) use thread::Redis;

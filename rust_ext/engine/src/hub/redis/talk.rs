@@ -7,13 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use fastgate_core::resp::{self, Node, Server, slot};
 
-use super::cluster;
 use super::desk::{Desk, Taken};
 use super::flight::{Flight, Outgoing};
-use super::report::{Trouble, code};
-use super::settings::Settings;
 use super::thread::Context;
-use super::wire::Frame;
+use crate::redis::{self, Frame, Settings, Trouble, code};
 
 /// Channels in one command.
 const BATCH: usize = 512;
@@ -64,16 +61,9 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Greets the server: RESP3, who we are, and our name in its list of clients.
+    /// Greets the server.
     pub(super) fn hello(&mut self, settings: &Settings, out: &mut Vec<u8>) {
-        let mut words: Vec<&[u8]> = vec![b"HELLO", b"3"];
-        if settings.username.is_some() || settings.password.is_some() {
-            words.push(b"AUTH");
-            words.push(settings.username.as_deref().unwrap_or("default").as_bytes());
-            words.push(settings.password.as_deref().unwrap_or_default().as_bytes());
-        }
-        words.extend([&b"SETNAME"[..], b"fastgate"]);
-        resp::command(out, &words);
+        redis::greet(settings, out);
         self.asked.push_back(Asked::Hello);
     }
 
@@ -273,7 +263,7 @@ impl Talk {
         match self.asked.pop_front() {
             Some(Asked::Hello) => Ok(Heard::Hello),
             Some(Asked::Ping) => Ok(Heard::Nothing),
-            Some(Asked::Map) => cluster::read_map(frame, &cx.desk.settings.server).map(Heard::Map),
+            Some(Asked::Map) => redis::read_map(frame, &cx.desk.settings.server).map(Heard::Map),
             Some(Asked::Publish) => {
                 cx.shared.hub.figures.published.fetch_add(1, Relaxed);
                 let weight = self.flight.answered();

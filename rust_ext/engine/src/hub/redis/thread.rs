@@ -12,12 +12,12 @@ use fastgate_core::resp::Server;
 
 use super::desk::Desk;
 use super::flight::Outgoing;
-use super::report::Trouble;
-use super::{Settings, cluster, link};
+use super::{cluster, link};
 use crate::clock::{self, Clock};
 use crate::dns::Resolver;
 use crate::engine;
 use crate::host::Level;
+use crate::redis::{Settings, Trouble};
 use crate::rt::{self, Inbox, Runtime};
 use crate::worker::Shared;
 

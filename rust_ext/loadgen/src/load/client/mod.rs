@@ -15,6 +15,11 @@ use super::report::Report;
 use crate::net::{self, Event, Poll};
 
 mod receiving;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
+
+use tls::Tls;
+pub use tls::Trust;
 
 /// Connections being opened at the same time; far below any backlog.
 const OPENING: usize = 64;
@@ -34,6 +39,7 @@ enum Phase {
 #[derive(Debug)]
 struct Connection {
     fd: Option<OwnedFd>,
+    tls: Option<Tls>,
     generation: u32,
     phase: Phase,
     request: usize,
@@ -72,6 +78,7 @@ impl Client {
     pub fn new(plan: Plan) -> io::Result<Self> {
         let make = |_| Connection {
             fd: None,
+            tls: None,
             generation: 0,
             phase: Phase::Closed,
             request: 0,
@@ -231,6 +238,7 @@ impl Client {
         let connection = &mut self.connections[index];
         connection.generation = connection.generation.wrapping_add(1);
         connection.phase = Phase::Connecting;
+        connection.tls = self.plan.trust.as_ref().and_then(Tls::new);
         let token = u64::from(connection.generation) << 32 | index as u64;
         match net::connect(&self.plan.to) {
             Ok(fd) if self.poll.add(&fd, token).is_ok() => connection.fd = Some(fd),
@@ -249,6 +257,7 @@ impl Client {
 
     fn close(&mut self, index: usize) {
         self.connections[index].fd = None;
+        self.connections[index].tls = None;
         self.connections[index].phase = Phase::Closed;
     }
 
@@ -318,8 +327,18 @@ impl Client {
             _ => &self.plan.requests[connection.request].bytes,
         };
         let Some(fd) = &connection.fd else { return };
+        if let Some(tls) = &mut connection.tls {
+            // What fails is told by the read.
+            let _ = tls.flush(fd);
+        }
         while connection.sent < bytes.len() {
-            match rustix::io::write(fd, &bytes[connection.sent..]) {
+            let rest = &bytes[connection.sent..];
+            let written = match &mut connection.tls {
+                Some(tls) => tls.write(fd, rest),
+                None => rustix::io::write(fd, rest),
+            };
+            match written {
+                Ok(0) => return,
                 Ok(n) => connection.sent += n,
                 Err(Errno::INTR) => {}
                 // Full: the rest goes when there is room. Failed: the peer may have answered before, the read tells.

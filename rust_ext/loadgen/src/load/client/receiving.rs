@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{Client, Phase};
+use super::{Client, Connection, Phase};
 use crate::load::answer::{Expected, Fault};
 use crate::load::plan::{Mode, Plan};
 use crate::websocket;
@@ -11,8 +11,14 @@ impl Client {
     pub(super) fn read(&mut self, index: usize, hangup: bool) {
         let generation = self.connections[index].generation;
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(fd) = &self.connections[index].fd {
-            let read = match rustix::io::read(fd, &mut buffer[..]) {
+        while let Connection { fd: Some(fd), tls, .. } = &mut self.connections[index] {
+            // With TLS, an empty socket does not mean that nothing is left.
+            let whole = tls.is_none();
+            let read = match tls {
+                Some(tls) => tls.read(fd, &mut buffer[..]),
+                None => rustix::io::read(&*fd, &mut buffer[..]),
+            };
+            let read = match read {
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => break,
                 Err(_) => 0,
@@ -24,7 +30,7 @@ impl Client {
             }
             self.received(index, &buffer[..read]);
             // A short read has emptied the socket, unless its end is still to be seen.
-            if self.connections[index].generation != generation || !(hangup || read == buffer.len()) {
+            if self.connections[index].generation != generation || (whole && !(hangup || read == buffer.len())) {
                 break;
             }
         }

@@ -1,12 +1,12 @@
 //! Hubs of one and two processes over real servers.
 
-mod server;
+pub(crate) mod server;
 mod storms;
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::hub::Sender;
-use server::{Process, Server, is_installed, secret, settings, until};
+use server::{Process, Server, is_installed, secret, settings, subscribed, until};
 
 fn sender(slot: u32) -> Option<Sender> {
     Some(Sender { worker: 0, slot, generation: 1, echo: false })
@@ -67,13 +67,7 @@ fn a_member_that_joins_gets_what_is_published_after() {
 
 #[test]
 fn a_publication_that_is_too_large_is_skipped() {
-    if !is_installed() {
-        return;
-    }
-    let server = Server::start(&[]);
-    let process = Process::start(&server.settings());
-    process.join("a");
-    until("it is subscribed", || server.subscribers("app:a") == ":1");
+    let Some((server, process)) = subscribed(&[]) else { return };
     server.ask(&["PUBLISH", "app:a", &"x".repeat(3 << 20)]);
     let largest = "y".repeat(1 << 20);
     server.ask(&["PUBLISH", "app:a", &largest]);
@@ -151,10 +145,10 @@ fn a_change_of_settings_moves_the_subscriptions() {
     let process = Process::start(&old.settings());
     process.join("a");
     until("it is subscribed", || old.subscribers("app:a") == ":1");
-    let settings = super::Settings::new(&old.settings()).unwrap();
+    let settings = crate::redis::Settings::new(&old.settings()).unwrap();
     process.redis.follow(&process.shared, Some(settings));
     assert_eq!(process.trouble(), None, "the same settings change nothing");
-    process.redis.follow(&process.shared, Some(super::Settings::new(&new.settings()).unwrap()));
+    process.redis.follow(&process.shared, Some(crate::redis::Settings::new(&new.settings()).unwrap()));
     until("it has moved", || old.channels().is_empty() && new.subscribers("app:a") == ":1");
     process.publish("a", b"1", None);
     assert_eq!(process.next_text(), "a 1");

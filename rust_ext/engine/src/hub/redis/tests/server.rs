@@ -13,7 +13,7 @@ use std::time::Duration;
 use fastgate_core::snapshot::{self, SecretString, Snapshot};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::{Redis, Settings};
+use super::super::Redis;
 use crate::clock::Clock;
 use crate::files::Budget;
 use crate::health::Status;
@@ -22,16 +22,17 @@ use crate::hub::{Delivered, Hub, Parcel, Post, Publication, Sender};
 use crate::live::Live;
 use crate::log::{Log, Writer};
 use crate::metrics::Metrics;
+use crate::redis::Settings;
 use crate::rt::{self, Inbox, Runtime};
 use crate::target::Registry;
 use crate::worker::{Series, Shared, WorkerShared};
 
 /// How long anything may take on a machine that has much to do.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until it holds.
 #[expect(clippy::disallowed_methods, reason = "other processes wake nobody here")]
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let clock = Clock::start();
     while !holds() {
         assert!(clock.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
@@ -40,19 +41,19 @@ pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Whether the tests have a server to run; in CI they must.
-pub(super) fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
     assert!(found || std::env::var("CI").as_deref() != Ok("true"), "redis-server is not installed");
     found
 }
 
 /// A running server.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     dir: PathBuf,
     args: Vec<String>,
     /// Of a member of a cluster; the others have a Unix socket alone.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     password: Option<&'static str>,
 }
 
@@ -66,17 +67,17 @@ fn folder() -> PathBuf {
 }
 
 impl Server {
-    pub(super) fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Self::start_with(args, None)
     }
 
-    pub(super) fn start_with(args: &[&str], password: Option<&'static str>) -> Self {
+    pub(crate) fn start_with(args: &[&str], password: Option<&'static str>) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         Self::launch(folder(), args, 0, password).unwrap_or_else(|log| panic!("it ended: {log}"))
     }
 
     /// A server that will be one of a cluster; again where somebody else was quicker to take its ports.
-    pub(super) fn start_member() -> Self {
+    pub(crate) fn start_member() -> Self {
         let member = || {
             let free: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
             let ports: Vec<u16> = free.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
@@ -110,30 +111,30 @@ impl Server {
         self.dir.join("redis.sock")
     }
 
-    pub(super) fn settings(&self) -> snapshot::Redis {
+    pub(crate) fn settings(&self) -> snapshot::Redis {
         settings(&format!("unix:{}", self.path().display()))
     }
 
     /// Ends at once.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ends at once and starts again.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let _ = std::fs::remove_file(self.path());
         self.child = run(&self.dir, &self.args, self.port);
         assert!(self.answers(), "it starts again");
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// The lines of the answer to one command, without markers of types and lengths.
-    pub(super) fn ask(&self, words: &[&str]) -> Vec<String> {
+    pub(crate) fn ask(&self, words: &[&str]) -> Vec<String> {
         let mut stream = UnixStream::connect(self.path()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut bytes = Vec::new();
@@ -162,14 +163,14 @@ impl Server {
     }
 
     /// Channels that anybody has subscribed.
-    pub(super) fn channels(&self) -> Vec<String> {
+    pub(crate) fn channels(&self) -> Vec<String> {
         let mut names = self.ask(&["PUBSUB", "CHANNELS"]);
         names.sort();
         names
     }
 
     /// Subscribers of a channel.
-    pub(super) fn subscribers(&self, channel: &str) -> String {
+    pub(crate) fn subscribers(&self, channel: &str) -> String {
         self.ask(&["PUBSUB", "NUMSUB", channel])[1].clone()
     }
 }
@@ -189,17 +190,17 @@ impl Drop for Server {
     }
 }
 
-pub(super) fn settings(url: &str) -> snapshot::Redis {
+pub(crate) fn settings(url: &str) -> snapshot::Redis {
     let url = url.to_owned();
     snapshot::Redis { url, username: None, password: None, cluster: false, ca: None, prefix: "app:".to_owned() }
 }
 
-pub(super) fn secret(text: &str) -> SecretString {
+pub(crate) fn secret(text: &str) -> SecretString {
     SecretString(text.to_owned())
 }
 
 /// Joins servers to a cluster that serves all slots.
-pub(super) fn cluster() -> Vec<Server> {
+pub(crate) fn cluster() -> Vec<Server> {
     let servers: Vec<Server> = (0..3).map(|_| Server::start_member()).collect();
     for (server, (first, last)) in servers.iter().zip([("0", "5460"), ("5461", "10922"), ("10923", "16383")]) {
         server.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]);
@@ -223,10 +224,10 @@ pub(super) fn cluster() -> Vec<Server> {
 }
 
 /// One process of a hub.
-pub(super) struct Process {
-    pub(super) shared: Arc<Shared>,
-    pub(super) redis: Redis,
-    pub(super) lines: Receiver<Line>,
+pub(crate) struct Process {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) redis: Redis,
+    pub(crate) lines: Receiver<Line>,
     runtime: Runtime,
     got: Mutex<std::collections::VecDeque<Arc<Publication>>>,
 }
@@ -238,13 +239,13 @@ const SNAPSHOT: &str = r#"{"version": 1, "workers": 1, "private_descriptors": fa
 
 impl Process {
     /// Starts it, and waits until it is connected.
-    pub(super) fn start(settings: &snapshot::Redis) -> Self {
+    pub(crate) fn start(settings: &snapshot::Redis) -> Self {
         let process = Self::start_without(settings);
         until("Redis is connected", || process.trouble().is_none());
         process
     }
 
-    pub(super) fn start_without(settings: &snapshot::Redis) -> Self {
+    pub(crate) fn start_without(settings: &snapshot::Redis) -> Self {
         let registry = Registry::default();
         let live = Live::compile(&Snapshot::from_json(SNAPSHOT.as_bytes()).unwrap(), &registry).unwrap();
         let (log, lines) = Log::new();
@@ -270,32 +271,33 @@ impl Process {
             status: Status::new(),
             hub: Hub::default(),
             api: crate::publish::Api::default(),
+            trail: crate::log::Trail::new(),
         });
         let redis = Redis::start(shared.clone(), &[], Arc::new(Barrier::new(1))).unwrap();
         redis.follow(&shared, Some(Settings::new(settings).unwrap()));
         Self { shared, redis, lines, runtime: Runtime::new().unwrap(), got: Mutex::default() }
     }
 
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.shared.hub.broker().unwrap().trouble()
     }
 
-    pub(super) fn join(&self, channel: &str) {
+    pub(crate) fn join(&self, channel: &str) {
         let broker = self.shared.hub.broker();
         self.shared.hub.channels.join(broker.as_deref(), 0, channel, 0, true).unwrap();
     }
 
-    pub(super) fn leave(&self, channel: &str) {
+    pub(crate) fn leave(&self, channel: &str) {
         let broker = self.shared.hub.broker();
         self.shared.hub.channels.leave(broker.as_deref(), 0, channel);
     }
 
-    pub(super) fn publish(&self, channel: &str, payload: &[u8], from: Option<Sender>) -> Delivered {
+    pub(crate) fn publish(&self, channel: &str, payload: &[u8], from: Option<Sender>) -> Delivered {
         self.shared.hub.publish(&self.shared.workers, channel, &payload.into(), from, true).unwrap()
     }
 
     /// The next publication for its members.
-    pub(super) fn next(&self) -> Arc<Publication> {
+    pub(crate) fn next(&self) -> Arc<Publication> {
         let post = &self.shared.workers[0].post;
         let mut got = self.got.lock().unwrap();
         if got.is_empty() {
@@ -311,10 +313,22 @@ impl Process {
     }
 
     /// Channel and payload of the next publication.
-    pub(super) fn next_text(&self) -> String {
+    pub(crate) fn next_text(&self) -> String {
         let publication = self.next();
         format!("{} {}", publication.channel, String::from_utf8_lossy(&publication.payload))
     }
+}
+
+/// A server and a process with a member of `a` that is subscribed; `None`: no server is installed.
+pub(crate) fn subscribed(args: &[&str]) -> Option<(Server, Process)> {
+    if !is_installed() {
+        return None;
+    }
+    let server = Server::start(args);
+    let process = Process::start(&server.settings());
+    process.join("a");
+    until("it is subscribed", || server.subscribers("app:a") == ":1");
+    Some((server, process))
 }
 
 impl Drop for Process {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustix::process::Signal;
 
 use super::sender;
-use super::server::{Process, Server, cluster, is_installed, settings, until};
+use super::server::{Process, Server, cluster, is_installed, settings, subscribed, until};
 
 /// A repeatable number after the other.
 struct Dice(u64);
@@ -110,13 +110,7 @@ fn a_server_killed_in_mid_stream_costs_this_process_nothing() {
 
 #[test]
 fn a_server_that_hangs_is_seen() {
-    if !is_installed() {
-        return;
-    }
-    let server = Server::start(&[]);
-    let process = Process::start(&server.settings());
-    process.join("a");
-    until("it is subscribed", || server.subscribers("app:a") == ":1");
+    let Some((server, process)) = subscribed(&[]) else { return };
     // With nothing to say to it, and with something it does not answer.
     for quiet in [true, false] {
         server.signal(Signal::STOP);
@@ -137,13 +131,8 @@ fn a_server_that_hangs_is_seen() {
 
 #[test]
 fn a_server_that_closes_an_overrun_connection_is_connected_again() {
-    if !is_installed() {
-        return;
-    }
-    let server = Server::start(&["--client-output-buffer-limit", "pubsub 256kb 0 0"]);
-    let process = Process::start(&server.settings());
-    process.join("a");
-    until("it is subscribed", || server.subscribers("app:a") == ":1");
+    let limit = ["--client-output-buffer-limit", "pubsub 256kb 0 0"];
+    let Some((server, process)) = subscribed(&limit) else { return };
     // In one script, so that nothing is written in between.
     let script = "for i = 1, 1000 do redis.call('PUBLISH', 'app:a', string.rep('x', 10000)) end";
     server.ask(&["EVAL", script, "0"]);
@@ -187,13 +176,7 @@ fn a_server_that_lies_is_left() {
 
 #[test]
 fn a_full_queue_is_delivered_here() {
-    if !is_installed() {
-        return;
-    }
-    let server = Server::start(&[]);
-    let process = Process::start(&server.settings());
-    process.join("a");
-    until("it is subscribed", || server.subscribers("app:a") == ":1");
+    let Some((server, process)) = subscribed(&[]) else { return };
     server.signal(Signal::STOP);
     // 16 MiB wait for it, then this process has them for itself.
     let payload = vec![b'x'; 1 << 20];
