@@ -16,6 +16,7 @@ class Case:
     kind: str = "cpu"
     routes: int = 0
     unit: str = "request"
+    tls: bool = False
 
     def load_args(self, seconds: float) -> list[str]:
         """Arguments of fastgate-load for one measurement of so many seconds."""
@@ -49,6 +50,16 @@ CASES = {
             64,
             ("--tag", "--path", "/b/128", "--path", "/c/1000", "--path", "/b/16000"),
         ),
+        Case("tls64", "TLS 1.3, 128 B, 64 connections", 64, tls=True),
+        Case(
+            "handshakes",
+            "TLS 1.3, a handshake a request (ECDSA P-256), 16 connections",
+            16,
+            ("--header", "Connection: close"),
+            unit="handshake",
+            tls=True,
+        ),
+        Case("idle10000tls", "memory of 10,000 idle connections with TLS", 10_000, ("--idle",), kind="idle", tls=True),
         Case("idle10000", "memory of 10,000 idle connections", 10_000, ("--idle",), kind="idle"),
     )
 }

@@ -41,6 +41,25 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """Files in PEM: the authority to trust, a server's certificate for localhost (ECDSA P-256) and its key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+def certificate(directory: Path) -> Certificate:
+    """A new one; raises Missing where it cannot be made."""
+    subprocess.run(
+        [program("fastgate"), "certs", "dev", "--dir", str(directory)], check=True, capture_output=True, timeout=60
+    )
+    for file in directory.iterdir():
+        file.chmod(0o644)  # nginx's workers run as another user
+    return Certificate(directory / "ca.pem", directory / "server.pem", directory / "server-key.pem")
+
+
+@dataclass(frozen=True)
 class Setup:
     """What a gateway is started for."""
 
@@ -49,6 +68,8 @@ class Setup:
     routes: int = 0
     core: int | None = None
     max_connections: int = 15_000
+    certificate: Certificate | None = None
+    """Serves TLS with it."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,9 @@ def _engine(setup: Setup) -> Running:
     file = setup.directory / "snapshot.json"
     plain = _snapshot(setup)
     plain["services"][0]["pool"]["max_per_target"] = 4096
+    if setup.certificate:
+        pair = {"cert": str(setup.certificate.cert), "key": str(setup.certificate.key)}
+        plain["listeners"][0]["tls"] = {"certificates": [pair], "client_auth": None, "min_version": "1.2"}
     file.write_text(json.dumps(plain))
     return _listening([str(find("fastgate-engine")), str(file)], setup)
 
@@ -160,7 +184,7 @@ def _on_port(command: list[str], port: int, setup: Setup, env: dict[str, str] | 
     with log:
         process = spawn(command, setup.core, stdout=quiet, stderr=log, env=environment, cwd=setup.directory)
     try:
-        wait_until_it_answers(port, process)
+        wait_until_it_answers(port, process, 400 if setup.certificate else 200)
     except Failed as failed:
         raise Failed(f"{failed}: {(setup.directory / 'stderr').read_text()[-500:]}") from None
     return Running(process, f"127.0.0.1:{port}")
@@ -168,9 +192,10 @@ def _on_port(command: list[str], port: int, setup: Setup, env: dict[str, str] | 
 
 def _nginx(setup: Setup) -> Running:
     port = free_port()
-    return _on_port(
-        [program("nginx"), "-p", str(setup.directory), "-c", str(render("nginx.conf", setup, port))], port, setup
-    )
+    of = setup.certificate
+    tls = f"ssl_certificate {of.cert}; ssl_certificate_key {of.key};" if of else ""
+    file = render("nginx.conf", setup, port, SSL="ssl" if of else "", TLS=tls)
+    return _on_port([program("nginx"), "-p", str(setup.directory), "-c", str(file)], port, setup)
 
 
 def _haproxy(setup: Setup) -> Running:

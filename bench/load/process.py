@@ -66,14 +66,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_it_answers(port: int, process: subprocess.Popen[str]) -> None:
-    """Returns once a request passes (some listen before they have routes); raises Failed when none does."""
+def wait_until_it_answers(port: int, process: subprocess.Popen[str], status: int = 200) -> None:
+    """Returns once a request passes (some listen before they have routes); raises Failed when none does.
+
+    A gateway that speaks TLS has another status for a request without it.
+    """
     limit = time.monotonic() + START_LIMIT
     while time.monotonic() < limit and process.poll() is None:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             client.request("GET", "/", headers={"Host": "bench.example"})
-            if client.getresponse().status == 200:
+            if client.getresponse().status == status:
                 return
         except (OSError, http.client.HTTPException):
             pass

@@ -48,7 +48,8 @@ def _table(gateways: list[str], rows: list[Json], cell: Callable[[Json, Json], s
     for row in rows:
         by_gateway = row["gateways"]
         floor = by_gateway.get("floor", {})
-        cells = [cell(by_gateway[name], floor) if by_gateway[name]["rounds"] else "failed" for name in gateways]
+        none = {name: "failed" if by_gateway[name]["failed"] else "-" for name in gateways}
+        cells = [cell(by_gateway[name], floor) if by_gateway[name]["rounds"] else none[name] for name in gateways]
         marks = ["" if not by_gateway[name]["errors"] else " (!)" for name in gateways]
         yield f"| {row['title']} | {' | '.join(text + mark for text, mark in zip(cells, marks, strict=True))} |"
 

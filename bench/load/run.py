@@ -6,16 +6,18 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.binaries import Missing
 from bench.load.cases import Case
-from bench.load.gateways import Gateway, Running, Setup
+from bench.load.gateways import Gateway, Running, Setup, certificate
 from bench.load.process import Failed, Load, Origin, cpu_seconds, rss_bytes
 
 Json = dict[str, Any]
+TLS = ("fastgate", "nginx")
+"""Gateways that are set up for the cases with TLS; the load client needs it built in (`--features tls`)."""
 IDLE_BASE = 100
 """`max_connections` of the fastgate that is the base of the memory case."""
 
@@ -49,6 +51,8 @@ def measure_all(
             shift = turn % len(gateways)
             for gateway in (*gateways[shift:], *gateways[:shift]):
                 found = samples[case.name][gateway.name]
+                if case.tls and gateway.name not in TLS:
+                    continue
                 if found and all("failed" in sample for sample in found):
                     continue  # what cannot run a case at all is not waited for in every round
                 sample = _sample(gateway, case, options)
@@ -69,21 +73,22 @@ def _sample(gateway: Gateway, case: Case, options: Options) -> Json:
     try:
         with tempfile.TemporaryDirectory(prefix="fastgate-bench-") as directory, Origin(options.load_core) as origin:
             Path(directory).chmod(0o755)  # nginx's workers run as another user
-            setup = Setup(origin.address, Path(directory), case.routes, options.gateway_core)
+            of = certificate(Path(directory) / "certs") if case.tls else None
+            setup = Setup(origin.address, Path(directory), case.routes, options.gateway_core, certificate=of)
             if case.kind == "idle":
                 return _idle(gateway, case, setup, options)
             running = gateway.start(setup)
             try:
-                return _loaded(running, case, options)
+                return _loaded(running, case, options, _trust(setup))
             finally:
                 running.stop()
     except (Failed, Missing, OSError, ValueError) as error:
         return {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
-def _loaded(running: Running, case: Case, options: Options) -> Json:
+def _loaded(running: Running, case: Case, options: Options, args: Sequence[str]) -> Json:
     limit = max(20.0, 4 * options.seconds)
-    with Load(running.address, *case.load_args(options.seconds), timeout=limit, core=options.load_core) as load:
+    with Load(running.address, *case.load_args(options.seconds), *args, timeout=limit, core=options.load_core) as load:
         if not load.ready():
             report = load.finish()
             return {"failed": f"no connection passed the warm-up: {report['faults']}"}
@@ -104,10 +109,14 @@ def _loaded(running: Running, case: Case, options: Options) -> Json:
     }
 
 
+def _trust(setup: Setup) -> list[str]:
+    return ["--tls", str(setup.certificate.ca), "--host", "localhost"] if setup.certificate else []
+
+
 def _idle(gateway: Gateway, case: Case, setup: Setup, options: Options) -> Json:
     base: int | None = None
     if gateway.name == "fastgate":  # the same build started for few connections: no table may be sized in advance
-        small = gateway.start(Setup(setup.origin, setup.directory, core=setup.core, max_connections=IDLE_BASE))
+        small = gateway.start(replace(setup, max_connections=IDLE_BASE))
         try:
             base = rss_bytes(small.process.pid)
         finally:
@@ -115,7 +124,7 @@ def _idle(gateway: Gateway, case: Case, setup: Setup, options: Options) -> Json:
     running = gateway.start(setup)
     try:
         base = rss_bytes(running.process.pid) if base is None else base
-        with Load(running.address, *case.load_args(0), timeout=60, core=options.load_core) as load:
+        with Load(running.address, *case.load_args(0), *_trust(setup), timeout=60, core=options.load_core) as load:
             if not load.ready():
                 return {"failed": f"the connections were not taken: {load.finish()['faults']}"}
             full = rss_bytes(running.process.pid)
