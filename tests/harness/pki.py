@@ -6,7 +6,7 @@ import datetime
 import ipaddress
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -111,6 +111,7 @@ class Minted:
 
     cert: x509.Certificate
     key: Key
+    signer: Minted | None = None
     shown: tuple[x509.Certificate, ...] = ()
     is_root: bool = False
     """Whoever asks has it already, so nobody shows it."""
@@ -140,7 +141,6 @@ def mint(
     path_length: int | None = None,
     usage: Iterable[x509.ObjectIdentifier] | None = None,
     permitted: Iterable[str] | None = None,
-    digest: hashes.HashAlgorithm | None = None,
     key: Key | None = None,
     start: int = -1,
     days: int = 30,
@@ -169,12 +169,35 @@ def mint(
         extensions.append((x509.NameConstraints([x509.DNSName(name) for name in permitted], None), True))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    cert = builder.sign(key if signer is None else signer.key, digest or hashes.SHA256())
+    cert = builder.sign(key if signer is None else signer.key, hashes.SHA256())
     behind = () if signer is None or signer.is_root or not show else (signer.cert, *signer.shown)
-    return Minted(cert, key, behind)
+    return Minted(cert, key, signer, behind)
 
 
 def root(common_name: str = "a root", **options: Any) -> Minted:
     """An authority that clients and servers are told to trust."""
     made = mint(common_name, ca=True, **options)
     return Minted(made.cert, made.key, is_root=True)
+
+
+# sha256WithRSAEncryption and sha1WithRSAEncryption (RFC 8017 appendix A.2.4): they have one length.
+_SHA256, _SHA1 = bytes.fromhex("06092a864886f70d01010b0500"), bytes.fromhex("06092a864886f70d0101050500")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content).to_bytes(2)
+    return bytes([tag, 0x82]) + size + content
+
+
+def by_sha1(made: Minted) -> Minted:
+    """The same certificate, its RSA signer's signature over a SHA-1 digest: libraries do not make such any more."""
+    assert made.signer is not None
+    assert isinstance(made.signer.key, rsa.RSAPrivateKey)
+    body = made.cert.tbs_certificate_bytes
+    assert body.count(_SHA256) == 1
+    body = body.replace(_SHA256, _SHA1)
+    signature = made.signer.key.sign(body, padding.PKCS1v15(), hashes.SHA1())
+    der = _der(0x30, body + bytes([0x30, len(_SHA1)]) + _SHA1 + _der(0x03, b"\0" + signature))
+    cert = x509.load_der_x509_certificate(der)
+    assert isinstance(cert.signature_hash_algorithm, hashes.SHA1)
+    return replace(made, cert=cert)
