@@ -1,5 +1,6 @@
 //! A client connection: idle between requests, holding nothing but its socket and a deadline.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
@@ -46,6 +47,8 @@ pub(crate) struct Conn {
     pub(crate) pending: Vec<u8>,
     /// The tick at which it closes together with an answer.
     pub(crate) retires: Tick,
+    /// The request has asked that its task be woken when the client sends, and has read nothing since.
+    pub(crate) watched: Cell<bool>,
     place: Place,
 }
 
@@ -140,6 +143,7 @@ impl Conn {
             deadline,
             peer,
             pending,
+            watched: Cell::new(false),
         }
     }
 
@@ -165,6 +169,10 @@ impl Conn {
             // After a wake-up the readiness is known: a look is cheaper than a question.
             if self.stream.is_readable() {
                 return Poll::Ready(true);
+            }
+            // Asking costs more than all that stands before it, and the last request may have asked.
+            if self.watched.take() && !self.is_secure() {
+                return Poll::Pending;
             }
             match self.stream.poll_ready(cx, Readiness::Read) {
                 Poll::Ready(ready) => Poll::Ready(ready.is_ok()),
@@ -248,31 +256,29 @@ pub(crate) async fn serve(mut conn: Conn) {
     if conn.listener.wants_proxy_header() && !Box::pin(proxied::read(&mut conn)).await {
         return;
     }
-    if let Some(served) = conn.listener.tls() {
-        // A client that says nothing costs no more than without TLS.
-        if conn.pending.is_empty() && !conn.wait_for_bytes().await {
-            return;
-        }
-        let Some(begun) = tls::begin(conn, &served) else { return };
-        conn = begun;
-        let worker = conn.worker.clone();
-        let greeted = Caught { worker: &worker, future: Box::pin(tls::greet(&conn)) }.await;
-        if greeted != Some(true) {
-            return;
-        }
-    }
+    let worker = conn.worker.clone();
+    let mut tls = conn.listener.tls();
     loop {
+        // The one place to wait: a client that says nothing costs with TLS no more than without.
         if conn.pending.is_empty() && !conn.wait_for_bytes().await {
             return conn.farewell();
         }
-        let worker = conn.worker.clone();
-        let request = Caught { worker: &worker, future: Box::pin(lifecycle::serve_request(&mut conn)) };
+        if let Some(served) = tls.take() {
+            let Some(begun) = tls::begin(conn, &served) else { return };
+            conn = begun;
+            let greeted = Caught { worker: &worker, future: Box::pin(tls::greet(&conn)) }.await;
+            if greeted != Some(true) {
+                return;
+            }
+            continue;
+        }
+        conn.watched.set(false);
+        let request = Caught { worker: &worker, future: Box::pin(lifecycle::serve_request(&mut conn, &worker)) };
         match request.await.unwrap_or(After::Close) {
             After::Next => {}
             After::Close => return conn.farewell(),
             After::Linger => return Box::pin(conn.linger()).await,
             After::Tunnel(tunnel) => {
-                let worker = conn.worker.clone();
                 Caught { worker: &worker, future: Box::pin(tunnel::run(conn, tunnel)) }.await;
                 return;
             }

@@ -38,8 +38,7 @@ use crate::tls;
 use crate::worker::{Worker, WorkerLive};
 
 /// Serves one request of a connection and says what follows.
-pub(crate) async fn serve_request(conn: &mut Conn) -> After {
-    let worker = conn.worker.clone();
+pub(crate) async fn serve_request(conn: &mut Conn, worker: &Rc<Worker>) -> After {
     let live = conn.listener.live();
     let listener = &live.live.listeners[conn.listener.index.get()];
 
@@ -49,9 +48,9 @@ pub(crate) async fn serve_request(conn: &mut Conn) -> After {
         Err(none) => return Box::pin(refuse(conn, none)).await,
     };
     // From here on the request is counted: at its end exactly once, whatever happens to it.
-    let about = About::new(conn, &head, listener, Tally::begin(&worker, &live));
+    let about = About::new(conn, &head, listener, Tally::begin(worker, &live));
 
-    match proceed(conn, &live, listener, &mut head, &about).await {
+    match proceed(conn, worker, &live, listener, &mut head, &about).await {
         Ok(after) => after,
         // What is rare is boxed, so that the usual request does not carry its size.
         Err(failure) => Box::pin(end(conn, listener, &about, head, failure)).await,
@@ -74,17 +73,16 @@ async fn end(conn: &mut Conn, listener: &Listener, about: &About<'_>, head: Head
 #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn take their place in its future twice")]
 fn proceed(
     conn: &mut Conn,
+    worker: &Rc<Worker>,
     live: &Rc<WorkerLive>,
     listener: &Listener,
     head: &mut Head,
     about: &About<'_>,
 ) -> impl Future<Output = Result<After, Failure>> {
     async move {
-        let worker = conn.worker.clone();
-
         // 3 match: before anything that depends on the route, on the canonical path and nothing else.
         let mut captures = Captures::new();
-        let route = find(&worker, &live.live, listener, conn, head, about, &mut captures)?;
+        let route = find(worker, &live.live, listener, conn, head, about, &mut captures)?;
 
         // 4 guard: a body whose length is known and too large is refused before anybody is asked anything.
         if let Action::Proxy(proxy) = &route.action {
@@ -150,15 +148,15 @@ fn proceed(
             }
             None => {
                 // Opening may wait: the head leaves the worker's buffer.
-                head.detach(&worker);
+                head.detach(worker);
                 about.tally.asked();
-                Box::pin(open(&worker, pool, service.max_per_target, proxy.connect_ms, false)).await?
+                Box::pin(open(worker, pool, service.max_per_target, proxy.connect_ms, false)).await?
             }
         };
 
         // 10 exchange: the upstream's head is written anew from the parsed request, never from received bytes.
         let sending = Sending { path: &rewritten, authority: &service.targets[index].authority };
-        let facts = Facts::new(&worker, live, listener, route, proxy, head, about);
+        let facts = Facts::new(worker, live, listener, route, proxy, head, about);
         exchange(conn, head, about, &facts, up, pool, service.max_per_target, &sending).await
     }
 }
@@ -460,5 +458,5 @@ pub(crate) fn future_size() -> usize {
     fn size<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()
     }
-    size(|conn: &'static mut Conn| serve_request(conn))
+    size(|(conn, worker): (&'static mut Conn, &'static Rc<Worker>)| serve_request(conn, worker))
 }

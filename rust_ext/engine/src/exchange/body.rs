@@ -182,7 +182,6 @@ impl Content<'_> {
         Content { input: &[], ranges: &[], writer: Writer::Plain, ended: false, trailers: None, reserved: None };
 }
 
-#[inline(always)]
 fn write_pieces(stream: &Stream, pieces: &[IoSlice<'_>], tail: &mut Vec<u8>) -> io::Result<usize> {
     let sent = match stream.try_writev(pieces) {
         Ok(n) => n,

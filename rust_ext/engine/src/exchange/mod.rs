@@ -390,10 +390,14 @@ impl<'a> Exchange<'a> {
             return Ok(false);
         }
         match self.conn.stream.poll_ready(cx, Readiness::Read) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => {
+                self.conn.watched.set(true);
+                return Ok(false);
+            }
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(FaultKind::ClientGone.into()),
         }
+        self.conn.watched.set(false);
         let mut scratch = self.facts.worker.scratch.borrow_mut();
         let room = PIPELINED_BYTES - self.conn.pending.len();
         match self.conn.stream.try_read(&mut scratch.read[..room]) {

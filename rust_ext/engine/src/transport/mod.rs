@@ -80,9 +80,7 @@ impl Stream {
             _ => None,
         }
     }
-}
 
-impl Stream {
     /// Whether an idle connection is as it was left: nothing waits to be read that nobody asked for.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {

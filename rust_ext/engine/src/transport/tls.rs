@@ -112,6 +112,7 @@ impl TlsStream {
     }
 
     /// Says that nothing follows, before a close that is not abrupt (RFC 8446 §6.1). It is tried once.
+    #[inline(never)]
     pub(crate) fn farewell(&self) {
         if !self.abrupt.get() {
             let _ = self.shutdown();
@@ -124,6 +125,7 @@ impl TlsStream {
     }
 
     /// Whether nothing came that nobody asked for; session tickets and key updates are taken in.
+    #[inline(never)]
     pub(crate) fn is_quiet(&self) -> bool {
         if !self.is_readable() {
             return true;
@@ -148,7 +150,9 @@ impl TlsStream {
     }
 }
 
+// Out of line: inlined, they would push the plain socket's calls out of the functions that serve it.
 impl Transport for TlsStream {
+    #[inline(never)]
     fn poll_ready(&self, cx: &mut Context<'_>, way: Readiness) -> Poll<io::Result<()>> {
         let pushed = self.poll_push(cx)?;
         match way {
@@ -159,27 +163,33 @@ impl Transport for TlsStream {
         }
     }
 
+    #[inline(never)]
     fn is_readable(&self) -> bool {
         self.records.borrow().has_plaintext() || self.socket.is_readable()
     }
 
+    #[inline(never)]
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.records.borrow_mut().read(buf, &self.socket)
     }
 
+    #[inline(never)]
     fn try_writev(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.records.borrow_mut().write(pieces, &self.socket)
     }
 
+    #[inline(never)]
     fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
         // What cannot be sent any more is not waited for.
         self.poll_push(cx).map(drop)
     }
 
+    #[inline(never)]
     fn shutdown(&self) -> io::Result<()> {
         self.records.borrow_mut().shutdown(&self.socket)
     }
 
+    #[inline(never)]
     fn reset_at_close(&self) {
         self.abrupt.set(true);
         // A socket that cannot be told is closed all the same.
