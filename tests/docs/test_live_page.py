@@ -7,19 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from harness.browser import BrowserMissing, find, required
+from harness.browser import needed
 from pages import ROOT
 from test_commands import environment, isolated
 
 
 def test_the_live_page_in_a_browser(tmp_path: Path) -> None:
-    try:
-        find()
-    except BrowserMissing as missing:
-        if required():
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
+    needed()
     folder = tmp_path / "reader"
     folder.mkdir()
     # What the page looked like stays with the test's other files, or where the environment says.

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -49,6 +51,16 @@ def find() -> tuple[str, str]:
     if browser is None or driver is None:
         raise BrowserMissing(f"{' and '.join(lacking)} not found (Debian: chromium, chromium-driver)")
     return browser, driver
+
+
+def needed() -> None:
+    """Skips the test by name where there is no browser; where everything must run, it fails."""
+    try:
+        find()
+    except BrowserMissing as missing:
+        if required():
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
 
 
 class Browser:

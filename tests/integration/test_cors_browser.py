@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from harness import Gateway, Origin, snapshot
-from harness.browser import Browser, BrowserMissing, find, required
+from harness.browser import Browser, needed
 from harness.gateway import match, respond, route
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -25,12 +25,7 @@ return (async () => {
 
 @pytest.fixture
 def browser() -> Any:
-    try:
-        find()
-    except BrowserMissing as missing:
-        if required():
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
+    needed()
     with Browser() as opened:
         yield opened
 

@@ -1,5 +1,6 @@
 //! Name look-ups: the system's resolver configuration, search domains and hosts file included.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -56,5 +57,32 @@ impl Resolver {
         }
         let ttl = found.valid_until().saturating_duration_since(Instant::now()).as_secs();
         Ok(Lookup { addresses, ttl })
+    }
+}
+
+/// A thread's resolver, made when it is first needed: over the given servers, or over the system's.
+pub(crate) struct Resolving {
+    servers: Vec<SocketAddr>,
+    made: RefCell<Option<Resolver>>,
+}
+
+impl Resolving {
+    /// One that is not made yet.
+    pub(crate) fn new(servers: Vec<SocketAddr>) -> Self {
+        Self { servers, made: RefCell::default() }
+    }
+
+    /// The addresses of a name. The error says why there is none.
+    pub(crate) async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let made = self.made.borrow().clone();
+        let resolver = match made {
+            Some(resolver) => resolver,
+            None => {
+                let new = Resolver::new(&self.servers)?;
+                *self.made.borrow_mut() = Some(new.clone());
+                new
+            }
+        };
+        resolver.look_up(host, port).await.map(|found| found.addresses)
     }
 }

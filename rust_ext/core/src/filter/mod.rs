@@ -21,7 +21,7 @@ pub use origin::OriginPolicy;
 pub(crate) use origin::{Allowed, allowed, listed};
 pub use request_head::{Outgoing, write_request_head};
 pub(crate) use response_head::connection;
-pub use response_head::{Incoming, write_interim_head, write_response_head};
+pub use response_head::{Incoming, passes, write_interim_head, write_response_head};
 pub use stream_head::{StreamHead, StreamKind, write_stream_head};
 
 #[cfg(test)]

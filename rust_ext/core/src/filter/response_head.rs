@@ -114,7 +114,8 @@ pub(crate) fn connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) 
 
 /// Whether an origin's field of that kind is passed on; framing is decided apart.
 #[inline]
-fn passes(kind: FieldKind) -> bool {
+#[must_use]
+pub fn passes(kind: FieldKind) -> bool {
     use FieldKind as K;
     !matches!(
         kind,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fastgate_core::auth::Identity;
 use fastgate_core::fetch::{Reach, Verb};
-use fastgate_core::filter::Edit;
+use fastgate_core::filter::{Edit, passes};
 use fastgate_core::http1::{FieldKind, Request};
 use fastgate_core::snapshot::policies as plain;
 
@@ -160,8 +160,8 @@ impl ExtAuth {
     fn relay(&self, got: Got) -> Said {
         let fields = got.response.fields().iter().filter(|field| !field.named()).filter_map(|field| {
             let name = std::str::from_utf8(field.name.of(&got.head)).ok()?;
-            let passes = relays(field.kind, name) && (self.set_cookie || !name.eq_ignore_ascii_case("set-cookie"));
-            passes.then(|| (name.to_owned(), field.value.of(&got.head).to_vec()))
+            let relayed = relays(field.kind, name) && (self.set_cookie || !name.eq_ignore_ascii_case("set-cookie"));
+            relayed.then(|| (name.to_owned(), field.value.of(&got.head).to_vec()))
         });
         Said::Relay { status: got.status(), fields: fields.collect(), body: got.body }
     }
@@ -170,18 +170,7 @@ impl ExtAuth {
 /// Whether a field of a refusal is the client's: not what frames the message or names this hop, and not what the
 /// gateway says itself.
 fn relays(kind: FieldKind, name: &str) -> bool {
-    use FieldKind as K;
-    let framing = matches!(
-        kind,
-        K::ContentLength
-            | K::TransferEncoding
-            | K::Connection
-            | K::KeepAlive
-            | K::ProxyConnection
-            | K::Te
-            | K::Upgrade
-            | K::XRequestId
-            | K::Date
-    );
-    !framing && !["trailer", "strict-transport-security", "alt-svc"].iter().any(|own| name.eq_ignore_ascii_case(own))
+    let own = kind == FieldKind::Date
+        || ["trailer", "strict-transport-security", "alt-svc"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    passes(kind) && !own
 }

@@ -14,7 +14,7 @@ use super::{Call, FetchError, Got, Place};
 use crate::carrier::Carrier;
 use crate::clock::Clock;
 use crate::dial;
-use crate::dns::Resolver;
+use crate::dns::Resolving;
 use crate::log::Log;
 use crate::rt;
 use crate::trust::Trust;
@@ -47,8 +47,7 @@ struct Idle {
 /// Makes calls, on one thread.
 pub(crate) struct Client {
     pub(crate) log: Log,
-    servers: Vec<SocketAddr>,
-    resolver: RefCell<Option<Resolver>>,
+    resolver: Resolving,
     clock: Clock,
     /// Newest last.
     idle: RefCell<HashMap<Key, Vec<Idle>>>,
@@ -57,7 +56,7 @@ pub(crate) struct Client {
 impl Client {
     /// One that asks these servers for names, or the system's where there are none.
     pub(crate) fn new(servers: Vec<SocketAddr>, log: Log) -> Self {
-        Self { log, servers, resolver: RefCell::default(), clock: Clock::start(), idle: RefCell::default() }
+        Self { log, resolver: Resolving::new(servers), clock: Clock::start(), idle: RefCell::default() }
     }
 
     /// Makes one call.
@@ -153,7 +152,7 @@ impl Client {
             place.reach.admits(&place.url, ip).map_err(FetchError::Address)?;
             return Ok(vec![SocketAddr::new(ip, place.url.port)]);
         };
-        let found = self.look_up(name, place.url.port).await.map_err(FetchError::Resolve)?;
+        let found = self.resolver.look_up(name, place.url.port).await.map_err(FetchError::Resolve)?;
         let mut refused = None;
         let judge = |ip: IpAddr| place.reach.admits(&place.url, ip);
         let allowed: Vec<_> = found
@@ -164,18 +163,5 @@ impl Client {
             Some(why) if allowed.is_empty() => Err(FetchError::Address(why)),
             _ => Ok(allowed),
         }
-    }
-
-    async fn look_up(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let known = self.resolver.borrow().clone();
-        let resolver = match known {
-            Some(resolver) => resolver,
-            None => {
-                let new = Resolver::new(&self.servers)?;
-                *self.resolver.borrow_mut() = Some(new.clone());
-                new
-            }
-        };
-        resolver.look_up(name, port).await.map(|found| found.addresses)
     }
 }

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::flight::Outgoing;
 use super::{cluster, link};
 use crate::clock::{self, Clock};
-use crate::dns::Resolver;
+use crate::dns::Resolving;
 use crate::engine;
 use crate::host::Level;
 use crate::redis::{Settings, Trouble};
@@ -111,8 +111,7 @@ pub(super) struct Context {
     pub(super) redirected: RefCell<Vec<Outgoing>>,
     /// Rings when the map may have changed.
     pub(super) wants_map: Inbox<()>,
-    servers: Vec<SocketAddr>,
-    resolver: RefCell<Option<Resolver>>,
+    resolver: Resolving,
     random: Cell<u64>,
     freed: Cell<usize>,
     clock: Clock,
@@ -128,8 +127,7 @@ impl Context {
             desk,
             redirected: RefCell::default(),
             wants_map: Inbox::new(),
-            servers,
-            resolver: RefCell::default(),
+            resolver: Resolving::new(servers),
             random: Cell::new(clock::seed(0)),
             freed: Cell::new(0),
             clock: Clock::start(),
@@ -149,16 +147,7 @@ impl Context {
 
     /// The addresses of a name.
     pub(super) async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let known = self.resolver.borrow().clone();
-        let resolver = match known {
-            Some(resolver) => resolver,
-            None => {
-                let new = Resolver::new(&self.servers)?;
-                *self.resolver.borrow_mut() = Some(new.clone());
-                new
-            }
-        };
-        resolver.look_up(host, port).await.map(|found| found.addresses)
+        self.resolver.look_up(host, port).await
     }
 
     /// The cluster's map may have changed.
