@@ -104,9 +104,15 @@ impl Ask<'_> {
         found.tenant.get().or_else(|| found.identity.get()?.tenant.as_ref())
     }
 
-    /// What the connection speaks: `https` where it is TLS.
+    /// What the client spoke: as a trusted proxy says, else as this connection does.
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.conn.stream.tls().is_some() { "https" } else { "http" }
+        let mut said = self.head.get(self.bytes, b"x-forwarded-proto").filter(|_| self.about.client.trusted);
+        match (said.next(), said.next()) {
+            (Some(b"https"), None) => "https",
+            (Some(b"http"), None) => "http",
+            _ if self.conn.is_secure() => "https",
+            _ => "http",
+        }
     }
 
     /// Changes what goes to the target.

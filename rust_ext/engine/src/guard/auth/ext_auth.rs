@@ -33,7 +33,7 @@ impl Asked {
             uri.extend_from_slice(query);
         }
         let facts = Facts {
-            scheme: scheme(ask),
+            scheme: ask.scheme(),
             host: head.authority(bytes),
             uri,
             method: head.method_bytes(bytes),
@@ -53,16 +53,5 @@ impl Asked {
             };
             Resumed { end: Some(end), ..Resumed::default() }
         }))
-    }
-}
-
-/// What the client spoke: as a trusted proxy says, else as this connection does.
-fn scheme(ask: &Ask<'_>) -> &'static str {
-    let mut said = ask.head.get(ask.bytes, b"x-forwarded-proto").filter(|_| ask.about.client.trusted);
-    match (said.next(), said.next()) {
-        (Some(b"https"), None) => "https",
-        (Some(b"http"), None) => "http",
-        _ if ask.conn.stream.tls().is_some() => "https",
-        _ => "http",
     }
 }

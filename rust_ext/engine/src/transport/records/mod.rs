@@ -47,7 +47,6 @@ pub(crate) enum Side {
     /// Ours is the server.
     Server(UnbufferedServerConnection),
     /// Ours is the client.
-    #[cfg_attr(not(test), allow(dead_code, reason = "connections to targets and to identity providers are this"))]
     Client(UnbufferedClientConnection),
 }
 
