@@ -11,17 +11,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastgate import errors
-    from fastgate._core import Headers, Request, Response
+    from fastgate._core import Headers, Identity, Request, Response
     from fastgate.gateway import Gateway
 
 # Held against the metadata by a test: to ask the metadata takes as long as all the rest of `fastgate --version`.
 __version__ = "0.1.0"
 
-__all__ = ["Gateway", "Headers", "Request", "Response", "__version__", "errors"]
+__all__ = ["Gateway", "Headers", "Identity", "Request", "Response", "__version__", "errors"]
 
 _HOME = {
     "Gateway": "fastgate.gateway",
     "Headers": "fastgate._core",
+    "Identity": "fastgate._core",
     "Request": "fastgate._core",
     "Response": "fastgate._core",
 }

@@ -17,9 +17,18 @@ cdef class RequestHeaders(Headers):
 
 
 @cython.final
+cdef class Identity:
+    cdef Job *_job
+    cdef object _claims
+    cdef object _text(self, unsigned int part)
+    cdef tuple _names(self, unsigned int kind)
+
+
+@cython.final
 cdef class Request:
     cdef Job *_job
     cdef RequestHeaders _headers
+    cdef Identity _identity
     cdef dict _params
     cdef Job *_live(self) except NULL
     cdef object _text(self, unsigned int part)

@@ -18,8 +18,8 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from fastgate._engine_api cimport (
-    ABI, ADD, BAD_CHANNEL, BUSY, HOST, MAY_WAIT, METHOD, PATH, QUERY, RAW_PATH, REMOVE, REQUEST_ID, ROUTE, SET, TOO_LARGE,
-    Buffer, EngineApi, Job, Pair, Queue, Running, Text,
+    ABI, ADD, API_KEY, BAD_CHANNEL, BUSY, CLAIMS, CONSUMER, GROUPS, HOST, MAY_WAIT, METHOD, PATH, PROOF, QUERY, RAW_PATH,
+    REMOVE, REQUEST_ID, ROLES, ROUTE, SCOPES, SET, SUBJECT, TENANT, TOO_LARGE, Buffer, EngineApi, Job, Pair, Queue, Running, Text,
 )
 
 from fastgate import _engine
@@ -201,6 +201,9 @@ cdef class RequestHeaders(Headers):
         return 0
 
 
+include "_identity.pxi"
+
+
 @cython.final
 @cython.freelist(64)
 cdef class Request:
@@ -226,6 +229,8 @@ cdef class Request:
         self._job = NULL
         if self._headers is not None:
             self._headers._job = NULL
+        if self._identity is not None:
+            self._identity._job = NULL
 
     @property
     def method(self):
@@ -281,10 +286,30 @@ cdef class Request:
         return self._params
 
     @property
+    def identity(self):
+        """Who is asking; `None` on a route without authentication."""
+        cdef Identity identity
+        cdef Text text
+        cdef Job *job = self._live()
+        if self._identity is None:
+            if not api.text(job, PROOF, &text):
+                return None
+            identity = Identity.__new__(Identity)
+            identity._job = job
+            self._identity = identity
+        return self._identity
+
+    @property
     def claims(self):
-        """The claims of the identity; empty on a route without authentication."""
-        self._live()
-        return NO_CLAIMS
+        """The claims of the identity; empty where nothing was claimed, as on a route without authentication."""
+        identity = self.identity
+        return NO_CLAIMS if identity is None else identity.claims
+
+    @property
+    def tenant(self):
+        """Whose tenant's request it is, as the policy `tenant` or the identity says; `None` where nobody does."""
+        cdef Text text
+        return decode_utf8(text) if api.text(self._live(), TENANT, &text) else None
 
     @property
     def headers(self):

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 cdef enum:
-    ABI = 2
+    ABI = 3
 
 cdef enum Part:
     METHOD = 0
@@ -13,6 +13,17 @@ cdef enum Part:
     HOST = 4
     ROUTE = 5
     REQUEST_ID = 6
+    TENANT = 7
+    PROOF = 8
+    SUBJECT = 9
+    CONSUMER = 10
+    API_KEY = 11
+    CLAIMS = 12
+
+cdef enum Names:
+    ROLES = 0
+    GROUPS = 1
+    SCOPES = 2
 
 cdef enum Kind:
     SET = 0
@@ -59,6 +70,7 @@ ctypedef struct EngineApi:
     size_t (*client)(const Job *job, Buffer buffer) noexcept nogil
     size_t (*values)(const Job *job, Text name, Text *out, size_t max) noexcept nogil
     size_t (*fields)(const Job *job, Pair *out, size_t max) noexcept nogil
+    size_t (*names)(const Job *job, uint32_t kind, Text *out, size_t max) noexcept nogil
     size_t (*params)(const Job *job, Pair *out, size_t max) noexcept nogil
     # Deciding about it; what is passed in is copied.
     size_t (*edit)(Job *job, uint32_t kind, Text name, Text value, Buffer problem) noexcept nogil

@@ -19,6 +19,10 @@ cdef object decode(Text text):
     return PyUnicode_DecodeLatin1(text.data, text.len, NULL)
 
 
+cdef object decode_utf8(Text text):
+    return PyUnicode_DecodeUTF8(text.data, text.len, "replace")
+
+
 cdef object lend(object text, str what, Text *out):
     """Points `out` at the bytes of a str and returns what keeps them alive."""
     cdef Py_ssize_t size = 0

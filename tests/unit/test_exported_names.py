@@ -13,7 +13,7 @@ import pytest
 import fastgate
 import fastgate.primitives
 
-NAMES = ["Gateway", "Headers", "Request", "Response", "__version__", "errors"]
+NAMES = ["Gateway", "Headers", "Identity", "Request", "Response", "__version__", "errors"]
 PRIMITIVES = [
     "Jws",
     "JwsSignature",

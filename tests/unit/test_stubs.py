@@ -27,7 +27,7 @@ fastgate._core.__pyx_capi__
 fastgate._core.*.__(reduce|setstate|reduce_cython|setstate_cython)__
 fastgate._core.*.__pyx_vtable__
 # The sentence about whom to ask for one; they take no arguments to refuse.
-fastgate._core.(Request|RequestHeaders).__init__
+fastgate._core.(Identity|Request|RequestHeaders).__init__
 fastgate._core.Headers.__hash__
 """
 

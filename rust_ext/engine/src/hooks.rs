@@ -11,6 +11,7 @@ use crate::answer::{self, What};
 use crate::connection::{After, Conn};
 use crate::direct;
 use crate::fault::{Fault, FaultKind};
+use crate::guard::Findings;
 use crate::head::Head;
 use crate::host::{Decision, HookAnswer, HookJob, HookWork, ReplyTo};
 use crate::live::Route;
@@ -36,14 +37,16 @@ pub(crate) async fn run(
     let worker = conn.worker.clone();
     let ticket = Ticket(&worker, worker.hooks.ticket());
     let (request, bytes) = head.lend(&worker);
-    let work = HookWork {
+    let work = Box::new(HookWork {
         route: route.name.clone(),
         request,
         bytes,
         captures: captures.clone(),
         client: about.client.ip,
         request_id: about.request_id.as_bytes().to_vec(),
-    };
+        identity: about.found().and_then(|found| found.identity.get().cloned()),
+        tenant: about.found().and_then(Findings::tenant).cloned(),
+    });
     let reply = ReplyTo { shared: worker.shared.clone(), worker: worker.index, ticket: ticket.1 };
     worker.shared.host.on_request(HookJob::new(work, reply));
     conn.deadline.set_after(route.hook_limit);

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fastgate_core::auth::Identity;
 use fastgate_core::filter::Edit;
 use fastgate_core::http1::Request;
 use fastgate_core::route::Captures;
@@ -146,17 +147,19 @@ pub(crate) struct HookWork {
     pub(crate) captures: Captures,
     pub(crate) client: Option<IpAddr>,
     pub(crate) request_id: Vec<u8>,
+    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) tenant: Option<Arc<str>>,
 }
 
 /// One request waiting for its hooks. Dropped unfinished, the request fails with 500: a job is never lost.
 #[derive(Debug)]
 pub struct HookJob {
-    work: Option<HookWork>,
+    work: Option<Box<HookWork>>,
     reply: ReplyTo,
 }
 
 impl HookJob {
-    pub(crate) fn new(work: HookWork, reply: ReplyTo) -> Self {
+    pub(crate) fn new(work: Box<HookWork>, reply: ReplyTo) -> Self {
         Self { work: Some(work), reply }
     }
 
@@ -198,6 +201,18 @@ impl HookJob {
     #[must_use]
     pub fn request_id(&self) -> &[u8] {
         &self.work().request_id
+    }
+
+    /// Who is asking; `None` on a route without authentication.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.work().identity.as_deref()
+    }
+
+    /// Whose tenant's request it is.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.work().tenant.as_deref()
     }
 }
 

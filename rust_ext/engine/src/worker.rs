@@ -125,7 +125,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct HookReply {
     pub(crate) ticket: u64,
-    pub(crate) work: HookWork,
+    pub(crate) work: Box<HookWork>,
     pub(crate) outcome: Result<Decision, HookFailed>,
 }
 

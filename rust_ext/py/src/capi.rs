@@ -21,7 +21,7 @@ use crate::job::Job;
 use crate::queue::{Next, Queue};
 
 /// The version of the table.
-const ABI: u32 = 2;
+const ABI: u32 = 3;
 
 /// Borrowed bytes.
 #[repr(C)]
@@ -59,6 +59,7 @@ pub struct EngineApi {
     client: unsafe extern "C" fn(*const Job, Buffer) -> usize,
     values: unsafe extern "C" fn(*const Job, Text, *mut Text, usize) -> usize,
     fields: unsafe extern "C" fn(*const Job, *mut Pair, usize) -> usize,
+    names: unsafe extern "C" fn(*const Job, u32, *mut Text, usize) -> usize,
     params: unsafe extern "C" fn(*const Job, *mut Pair, usize) -> usize,
     edit: unsafe extern "C" fn(*mut Job, u32, Text, Text, Buffer) -> usize,
     check: unsafe extern "C" fn(Text, Text, Buffer) -> usize,
@@ -79,6 +80,7 @@ static API: EngineApi = EngineApi {
     client,
     values,
     fields,
+    names,
     params,
     edit,
     check,
@@ -211,7 +213,8 @@ unsafe extern "C" fn line(queue: *const Queue, buffer: Buffer, level: *mut u32) 
 
 /// Points `out` at a part of the request and returns 1; 0: the request has no such part.
 ///
-/// 0 method, 1 canonical path, 2 raw path, 3 query, 4 canonical host, 5 route, 6 request id.
+/// 0 method, 1 canonical path, 2 raw path, 3 query, 4 canonical host, 5 route, 6 request id, 7 tenant; of who is asking:
+/// 8 how it was proved, 9 subject, 10 consumer, 11 name of the API key, 12 claims as JSON.
 ///
 /// # Safety
 /// `job` came from [`next`] and was not finished; `out` is writable.
@@ -220,19 +223,24 @@ unsafe extern "C" fn text(job: *const Job, part: u32, out: *mut Text) -> u32 {
         // SAFETY: the caller's duty.
         let job = unsafe { &*job };
         let (request, bytes) = (job.request(), job.bytes());
+        let identity = job.identity();
         let found = match part {
-            0 => request.method_bytes(bytes),
-            1 => request.path(bytes),
-            2 => request.raw_path(bytes),
-            3 => match request.query(bytes) {
-                Some(query) => query,
-                None => return 0,
-            },
-            4 => request.host(bytes),
-            5 => job.route().as_bytes(),
-            6 => job.request_id(),
-            _ => return 0,
+            0 => Some(request.method_bytes(bytes)),
+            1 => Some(request.path(bytes)),
+            2 => Some(request.raw_path(bytes)),
+            3 => request.query(bytes),
+            4 => Some(request.host(bytes)),
+            5 => Some(job.route().as_bytes()),
+            6 => Some(job.request_id()),
+            7 => job.tenant().map(str::as_bytes),
+            8 => identity.map(|identity| identity.method.as_bytes()),
+            9 => identity.and_then(|identity| identity.subject.as_deref()).map(str::as_bytes),
+            10 => identity.and_then(|identity| identity.consumer.as_deref()).map(str::as_bytes),
+            11 => identity.and_then(|identity| identity.key.as_deref()).map(str::as_bytes),
+            12 => job.claims(),
+            _ => None,
         };
+        let Some(found) = found else { return 0 };
         // SAFETY: the caller's duty.
         unsafe { out.write(Text::of(found)) };
         1
@@ -291,6 +299,28 @@ unsafe extern "C" fn fields(job: *const Job, out: *mut Pair, max: usize) -> usiz
         let job = unsafe { &*job };
         // SAFETY: the caller's duty.
         job.fields(|name, value| unsafe { filler.push(Pair { name: Text::of(name), value: Text::of(value) }) });
+        filler.count
+    })
+}
+
+/// Fills `out` with names that who is asking has (0 roles, 1 groups, 2 scopes), and returns how many there are, fitting or
+/// not.
+///
+/// # Safety
+/// As [`fields`].
+unsafe extern "C" fn names(job: *const Job, kind: u32, out: *mut Text, max: usize) -> usize {
+    guard(0, || {
+        let mut filler = Filler { out, max, count: 0 };
+        // SAFETY: the caller's duty.
+        let Some(identity) = unsafe { &*job }.identity() else { return 0 };
+        let names = match kind {
+            0 => &identity.roles,
+            1 => &identity.groups,
+            2 => &identity.scopes,
+            _ => return 0,
+        };
+        // SAFETY: the caller's duty.
+        names.iter().for_each(|name| unsafe { filler.push(Text::of(name.as_bytes())) });
         filler.count
     })
 }

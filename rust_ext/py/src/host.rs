@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use fastgate_core::auth::Identity;
 use fastgate_core::filter::Edit;
 use fastgate_core::http1::{Progress, Request};
 use fastgate_engine::host::{Decision, HookFailed};
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::Error;
+use crate::identity;
 use crate::job::{Job, Simulated};
 use crate::primitives::default_rules;
 use crate::process::{Owner, leave};
@@ -77,18 +79,30 @@ impl Host {
 
     /// Sends `count` requests with this head through the executor, without an engine or a socket.
     ///
-    /// Returns when each is decided; for tests and benchmarks. Raises `ValueError` for a head that is refused or not
-    /// complete and for a count that the queue cannot hold, `TimeoutError` when it takes longer than `timeout` seconds.
-    #[pyo3(signature = (head, route, *, count = 1, timeout = 30.0))]
-    fn simulate(&self, py: Python<'_>, head: &[u8], route: &str, count: usize, timeout: f64) -> PyResult<Simulation> {
+    /// `identity` is who is asking, as a JSON object. Returns when each is decided; for tests and benchmarks. Raises
+    /// `ValueError` for a head that is refused or not complete, an identity that is none, and a count that the queue
+    /// cannot hold, `TimeoutError` when it takes longer than `timeout` seconds.
+    #[pyo3(signature = (head, route, *, count = 1, timeout = 30.0, identity = None))]
+    fn simulate(
+        &self,
+        py: Python<'_>,
+        head: &[u8],
+        route: &str,
+        count: usize,
+        timeout: f64,
+        identity: Option<&[u8]>,
+    ) -> PyResult<Simulation> {
         self.owner.check()?;
         if !(1..=MAX_JOBS).contains(&count) {
             return Err(PyValueError::new_err(format!("count is {count}: it must be 1 to {MAX_JOBS}")));
         }
         let limit = Duration::try_from_secs_f64(timeout).map_err(|e| PyValueError::new_err(format!("timeout: {e}")))?;
         let bytes: Arc<[u8]> = head.into();
+        let identity = identity.map(identity::read).transpose().map_err(PyValueError::new_err)?.map(Arc::new);
         let (queue, tally) = (Arc::clone(&self.queue), Arc::new(Tally::new(count)));
-        let jobs = (0..count).map(|_| simulated(&bytes, route, &tally)).collect::<PyResult<Vec<Box<Job>>>>()?;
+        let jobs = (0..count)
+            .map(|_| simulated(&bytes, route, identity.as_ref(), &tally))
+            .collect::<PyResult<Vec<Box<Job>>>>()?;
         let seconds = py.detach(move || {
             let start = Instant::now();
             queue.post(jobs);
@@ -101,15 +115,20 @@ impl Host {
     }
 }
 
-fn simulated(bytes: &Arc<[u8]>, route: &str, tally: &Arc<Tally>) -> PyResult<Box<Job>> {
+fn simulated(
+    bytes: &Arc<[u8]>,
+    route: &str,
+    identity: Option<&Arc<Identity>>,
+    tally: &Arc<Tally>,
+) -> PyResult<Box<Job>> {
     let mut request = Request::new();
     match request.parse(bytes, default_rules()) {
         Ok(Progress::Complete(_)) => {}
         Ok(Progress::Incomplete) => return Err(PyValueError::new_err("the head is not complete")),
         Err(reason) => return Err(Error::Refused(reason).into()),
     }
-    let (bytes, tally) = (Arc::clone(bytes), Some(Arc::clone(tally)));
-    Ok(Box::new(Job::from(Simulated { route: route.to_owned(), bytes, request, tally })))
+    let (bytes, identity, tally) = (Arc::clone(bytes), identity.cloned(), Some(Arc::clone(tally)));
+    Ok(Box::new(Job::from(Simulated { route: route.to_owned(), bytes, request, identity, tally })))
 }
 
 type Outcome = Result<Decision, HookFailed>;

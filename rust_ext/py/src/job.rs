@@ -1,8 +1,9 @@
 //! One request that waits for its hooks: what they read, and what they decided so far.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use fastgate_core::auth::Identity;
 use fastgate_core::filter::Edit;
 use fastgate_core::http1::Request;
 use fastgate_engine::host::{Decision, HookAnswer, HookFailed, HookJob, finish};
@@ -22,6 +23,7 @@ pub struct Simulated {
     pub route: String,
     pub bytes: Arc<[u8]>,
     pub request: Request,
+    pub identity: Option<Arc<Identity>>,
     pub tally: Option<Arc<Tally>>,
 }
 
@@ -40,21 +42,27 @@ pub struct Job {
     edits: Vec<Edit>,
     answer: Option<HookAnswer>,
     failed: bool,
+    /// The claims as JSON, once somebody asked.
+    claims: OnceLock<Vec<u8>>,
 }
 
 impl From<HookJob> for Job {
     fn from(job: HookJob) -> Self {
-        Self { source: Source::Client(job), edits: Vec::new(), answer: None, failed: false }
+        Self::new(Source::Client(job))
     }
 }
 
 impl From<Simulated> for Job {
     fn from(job: Simulated) -> Self {
-        Self { source: Source::Simulated(Box::new(job)), edits: Vec::new(), answer: None, failed: false }
+        Self::new(Source::Simulated(Box::new(job)))
     }
 }
 
 impl Job {
+    fn new(source: Source) -> Self {
+        Self { source, edits: Vec::new(), answer: None, failed: false, claims: OnceLock::new() }
+    }
+
     /// The route's name.
     pub fn route(&self) -> &str {
         match &self.source {
@@ -93,6 +101,32 @@ impl Job {
             Source::Client(job) => job.request_id(),
             Source::Simulated(_) => b"simulated",
         }
+    }
+
+    /// Who is asking.
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.source {
+            Source::Client(job) => job.identity(),
+            Source::Simulated(job) => job.identity.as_deref(),
+        }
+    }
+
+    /// Whose tenant's request it is.
+    pub fn tenant(&self) -> Option<&str> {
+        match &self.source {
+            Source::Client(job) => job.tenant(),
+            Source::Simulated(job) => job.identity.as_ref()?.tenant.as_deref(),
+        }
+    }
+
+    /// The claims of who is asking, as JSON, written at the first call; `None`: nothing was claimed.
+    pub fn claims(&self) -> Option<&[u8]> {
+        let claims = &self.identity()?.claims;
+        if claims.is_empty() {
+            return None;
+        }
+        // What was read as JSON can be written as JSON.
+        Some(self.claims.get_or_init(|| serde_json::to_vec(&**claims).unwrap_or_default()))
     }
 
     /// Calls `each` with every captured name and value.
@@ -170,7 +204,7 @@ impl Job {
     /// Hands all decisions back, with one wake-up a worker.
     pub fn finish(jobs: impl Iterator<Item = Job>) {
         let mut batch = Vec::with_capacity(jobs.size_hint().0);
-        for Job { source, edits, answer, failed } in jobs {
+        for Job { source, edits, answer, failed, claims: _ } in jobs {
             let decision = if failed { Err(HookFailed) } else { Ok(Decision { edits, answer }) };
             match source {
                 Source::Client(job) => batch.push((job, decision)),

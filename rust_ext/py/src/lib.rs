@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod explain;
 mod host;
+mod identity;
 mod job;
 mod primitives;
 mod process;

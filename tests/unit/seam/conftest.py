@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,9 +37,12 @@ def run(host: _engine.Host) -> Iterator[Run]:
     executor = _core.Executor(host)
     executor.start()
 
-    def send(*hooks: Callable[[_core.Request], object], head: bytes = HEAD) -> Outcome:
+    def send(
+        *hooks: Callable[[_core.Request], object], head: bytes = HEAD, identity: dict[str, Any] | None = None
+    ) -> Outcome:
         executor.set_hooks({"route": hooks})
-        return host.simulate(head, "route").outcomes()[0]
+        who = None if identity is None else json.dumps(identity).encode()
+        return host.simulate(head, "route", identity=who).outcomes()[0]
 
     yield send
     assert executor.stop()
@@ -48,9 +52,9 @@ def run(host: _engine.Host) -> Iterator[Run]:
 def look(run: Run) -> Callable[..., Any]:
     """`look(function)` returns what `function` makes of a request inside a hook."""
 
-    def inside(function: Callable[[_core.Request], Any], head: bytes = HEAD) -> Any:
+    def inside(function: Callable[[_core.Request], Any], **sent: Any) -> Any:
         seen: list[Any] = []
-        outcome = run(lambda request: seen.append(function(request)), head=head)
+        outcome = run(lambda request: seen.append(function(request)), **sent)
         assert not outcome["failed"]
         return seen[0]
 

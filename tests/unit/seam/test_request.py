@@ -123,7 +123,10 @@ def test_wrong_types_are_named(look):
     look(change)
 
 
-READS = ["method", "path", "raw_path", "query", "host", "route", "request_id", "client", "params", "claims", "headers"]
+READS = [
+    "method", "path", "raw_path", "query", "host", "route", "request_id", "client", "params", "identity", "claims",
+    "tenant", "headers",
+]  # fmt: skip
 
 
 def test_every_use_after_the_hook_raises(run: Run):

@@ -100,8 +100,7 @@ impl Ask<'_> {
 
     /// Whose tenant's request it is: what the policy found, else what the identity says.
     pub(crate) fn tenant(&self) -> Option<&Arc<str>> {
-        let found = self.about.found()?;
-        found.tenant.get().or_else(|| found.identity.get()?.tenant.as_ref())
+        self.about.found()?.tenant()
     }
 
     /// What the client spoke: as a trusted proxy says, else as this connection does.
@@ -147,6 +146,11 @@ impl Findings {
     /// Fields of the answer to the client.
     pub(crate) fn extra(&self) -> Ref<'_, Extra> {
         self.extra.borrow()
+    }
+
+    /// Whose tenant's request it is: what the policy found, else what the identity says.
+    pub(crate) fn tenant(&self) -> Option<&Arc<str>> {
+        self.tenant.get().or_else(|| self.identity.get()?.tenant.as_ref())
     }
 
     /// The query for the target, where it is not the one that was received.
