@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastgate.cli.files import default_files
 from fastgate.cli.paint import BOLD, colours, paint, table
+from fastgate.cli.trail import record
 from fastgate.config import keys_file, units
 from fastgate.config.keys_file import Key
 from fastgate.errors import StartError, UsageError
@@ -36,6 +37,7 @@ class Wanted:
     kind: str
     pepper: str | None
     config: list[str]
+    socket: str | None
     as_json: bool
     literal_secrets: bool
 
@@ -53,9 +55,12 @@ def create(wanted: Wanted) -> None:
     if wanted.file is not None:
         keys_file.add(wanted.file, [key])
     if wanted.as_json:
-        print(json.dumps({"key": text, **json.loads(key.line())}, indent=2, ensure_ascii=False))
+        shown = {"key": text, **json.loads(key.line()), "recorded": record("key.created", [name], wanted.socket)}
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
-    print(text)
+    # Before a gateway is asked: a key that is stored must be seen.
+    print(text, flush=True)
+    record("key.created", [name], wanted.socket)
     if wanted.file is not None:
         print(f"\nShown once; {wanted.file} has its digest, and a running gateway reads it within a second or two.")
     else:
@@ -129,8 +134,9 @@ def import_(wanted: Wanted) -> None:
             raise StartError(f"line {number}: {name} is there twice")
         keys[name] = _key(wanted, name, shown, pepper)
     keys_file.add(wanted.file, [*keys.values()])
+    recorded = record("key.created", keys, wanted.socket)
     if wanted.as_json:
-        print(json.dumps({"imported": [*keys]}, ensure_ascii=False))
+        print(json.dumps({"imported": [*keys], "recorded": recorded}, ensure_ascii=False))
     else:
         print(f"{len(keys)} imported into {wanted.file}")
 
@@ -142,8 +148,9 @@ def revoke(wanted: Wanted) -> None:
     if wanted.file is None:
         raise UsageError("say in which file: --file PATH; a key in the config ends when its line is removed")
     keys_file.remove(wanted.file, wanted.names)
+    recorded = record("key.revoked", wanted.names, wanted.socket)
     if wanted.as_json:
-        print(json.dumps({"revoked": wanted.names}, ensure_ascii=False))
+        print(json.dumps({"revoked": wanted.names, "recorded": recorded}, ensure_ascii=False))
     else:
         print(f"revoked: {', '.join(wanted.names)}; a running gateway reads {wanted.file} within a second or two")
 

@@ -146,3 +146,15 @@ def test_a_wrong_line_is_named_and_not_shown(tmp_path: Path, line: str) -> None:
     with pytest.raises(StartError, match="line 2: no key") as told:
         keys_file.read(file)
     assert "canary" not in str(told.value)
+
+
+def test_without_a_gateway_the_work_is_done_and_no_record_is_said(tmp_path: Path) -> None:
+    done = shell("keys", "create", "acme-1", "--file", "keys.jsonl", folder=tmp_path)
+    assert (done.returncode, api_key_kind(done.stdout.splitlines()[0])) == (0, "api")
+    assert done.stderr.startswith(f"no audit record: no gateway answers at {tmp_path}/control.sock")
+    done = shell("keys", "revoke", "acme-1", "--file", "keys.jsonl", "--socket", "x.sock", folder=tmp_path)
+    assert (done.returncode, done.stdout.partition(";")[0]) == (0, "revoked: acme-1")
+    assert "no audit record: no gateway answers at x.sock" in done.stderr
+    done = shell("keys", "create", "acme-2", "--file", "keys.jsonl", "--format", "json", folder=tmp_path)
+    assert json.loads(done.stdout)["recorded"] is False
+    assert "no audit record" in done.stderr

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastgate.cli.commands.options import Literals, Plain, PlainFormat
+from fastgate.cli.commands.options import Literals, Plain, PlainFormat, Socket
 from fastgate.cli.registry import command
 
 
@@ -88,6 +88,7 @@ def keys(
             "--config", metavar="FILE", envvar="FASTGATE_CONFIG", help="The config that has the pepper, or the keys."
         ),
     ] = None,
+    socket: Socket = None,
     format: PlainFormat = Plain.text,  # noqa: A002 - the option's name
     allow_literal_secrets: Literals = False,
 ) -> None:
@@ -103,6 +104,7 @@ def keys(
         kind=kind.value,
         pepper=pepper,
         config=config or [],
+        socket=socket,
         as_json=format is Plain.json,
         literal_secrets=allow_literal_secrets,
     )
