@@ -49,6 +49,7 @@ lint: .venv/deps ## ruff, mypy, rustfmt, clippy
 bench: .venv/package bins ## gateways side by side under load, as a table
 	$(PY) -m pip install --quiet --group peers
 	$(PY) -m bench.load
+	$(PY) -m bench.load.policies
 
 bench-realtime: .venv/package bins ## WebSocket hubs side by side: rooms, bursts, Redis, 100,000 connections
 	@[ -x "$$(command -v npm)" ] && npm install --silent --prefix bench/realtime/peers || echo "no npm: uWebSockets is left out"

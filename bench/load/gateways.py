@@ -108,7 +108,8 @@ def _own(name: str) -> str:
 # ours and the floor: they say where they listen
 
 
-def _listening(command: list[str], setup: Setup) -> Running:
+def listening(command: list[str], setup: Setup) -> Running:
+    """Starts what says `listening … ADDRESS` in its first line."""
     pipe = subprocess.PIPE
     process = spawn(command, setup.core, stdout=pipe, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
@@ -116,7 +117,7 @@ def _listening(command: list[str], setup: Setup) -> Running:
 
 
 def _floor(setup: Setup) -> Running:
-    return _listening([str(find("fastgate-floor")), "--to", setup.origin], setup)
+    return listening([str(find("fastgate-floor")), "--to", setup.origin], setup)
 
 
 def _snapshot(setup: Setup) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _engine(setup: Setup) -> Running:
         pair = {"cert": str(setup.certificate.cert), "key": str(setup.certificate.key)}
         plain["listeners"][0]["tls"] = {"certificates": [pair], "client_auth": None, "min_version": "1.2"}
     file.write_text(json.dumps(plain))
-    return _listening([str(find("fastgate-engine")), str(file)], setup)
+    return listening([str(find("fastgate-engine")), str(file)], setup)
 
 
 def _command(setup: Setup) -> Running:

@@ -16,6 +16,7 @@ how much      --connections N (1)   --requests N | --seconds S (1)   --rate R a 
               time a request was due   --timeout S (30): the run ends, what is open counts as an error
 what          --path P (repeatable, in turn; /b/128)   --paths FILE (one a line)   --path-pattern '/r{i}/x' --count N
               --method M (GET)   --body BYTES   --chunked-body   --host NAME   --header 'Name: value' (repeatable)
+              --fields FILE: a field line of each request, in turn (one a line)
               --tag: every request carries a number that the answer must show (content of at least 16 bytes)
 TLS           --tls CA.pem [--server-name NAME (localhost)]: TLS 1.3, every handshake a whole one
 checks        --expect-status N (200)   --expect-bytes N|any (what the path asks of fastgate-origin)
@@ -127,11 +128,14 @@ impl Plan {
         let status = args.one("--expect-status")?.unwrap_or(200);
         let template = Template::take(&mut args)?;
         let paths = paths(&mut args, mode)?;
+        let fields = fields(&mut args)?;
         args.finish()?;
         if connections == 0 {
             return Err("--connections must be at least 1".to_owned());
         }
-        let requests = paths.iter().map(|path| template.render(path)).collect::<Result<_, _>>()?;
+        let requests = (0..paths.len().max(fields.len()))
+            .map(|i| template.render(&paths[i % paths.len()], &fields[i % fields.len()]))
+            .collect::<Result<_, _>>()?;
         let [frame, echo] = [Some([0; 4]), None].map(|mask| frame(tunnel.unwrap_or(0), mask));
         let handshake = template.handshake(&paths[0]);
         let head_only = template.method == "HEAD";
@@ -191,6 +195,17 @@ fn paths(args: &mut Args, mode: Mode) -> Result<Vec<String>, String> {
     }
 }
 
+/// What `--fields` names; one empty text where nothing does.
+fn fields(args: &mut Args) -> Result<Vec<String>, String> {
+    let Some(file) = args.one::<String>("--fields")? else { return Ok(vec![String::new()]) };
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("cannot read {file}: {e}"))?;
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\r\n")).collect();
+    match lines.len() {
+        1..=REQUESTS => Ok(lines),
+        n => Err(format!("--fields must have 1 to {REQUESTS} lines, {file} has {n}")),
+    }
+}
+
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
@@ -223,7 +238,7 @@ impl Template {
         Ok(Self { method, fields, body, chunked, tag, content: args.one("--expect-bytes")? })
     }
 
-    fn render(&self, path: &str) -> Result<Request, String> {
+    fn render(&self, path: &str, field: &str) -> Result<Request, String> {
         let asked = Asked::of(path.split('?').next().unwrap_or(path).as_bytes());
         let content = match self.content.as_deref() {
             Some("any") => None,
@@ -239,7 +254,7 @@ impl Template {
             bytes.len()
         });
         bytes.resize(bytes.len() + if self.tag { TAG } else { 0 }, b'0');
-        bytes.extend_from_slice(format!(" HTTP/1.1\r\n{}", self.fields).as_bytes());
+        bytes.extend_from_slice(format!(" HTTP/1.1\r\n{}{field}", self.fields).as_bytes());
         match self.body {
             Some(length) if self.chunked => {
                 bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -285,6 +300,21 @@ mod tests {
         assert!(text.starts_with("POST /echo HTTP/1.1\r\nHost: bench.example\r\n"), "{text}");
         assert!(text.ends_with("Content-Length: 5\r\n\r\nabcde"), "{text}");
         assert_eq!((plan.requests[0].content, plan.amount, plan.mode), (Some(5), Amount::Requests(7), Mode::Http));
+    }
+
+    #[test]
+    fn fields_of_a_file_go_in_turn() {
+        let file = std::env::temp_dir().join(format!("fastgate-load-fields-{}", std::process::id()));
+        std::fs::write(&file, "A: 1\n\nA: 2\n").expect("written");
+        let found = plan(&format!("--path /x --fields {}", file.display()));
+        std::fs::write(&file, "\n").expect("written");
+        let none = plan(&format!("--fields {}", file.display())).expect_err("no line");
+        std::fs::remove_file(&file).expect("removed");
+        let texts: Vec<_> =
+            found.expect("valid").requests.iter().map(|r| String::from_utf8_lossy(&r.bytes).into_owned()).collect();
+        assert_eq!(texts.len(), 2);
+        assert!(texts[0].ends_with("\r\nA: 1\r\n\r\n") && texts[1].ends_with("\r\nA: 2\r\n\r\n"), "{texts:?}");
+        assert!(none.contains("--fields"), "{none}");
     }
 
     #[test]
