@@ -48,6 +48,7 @@ lint: .venv/deps ## ruff, mypy, rustfmt, clippy
 
 bench: .venv/package bins ## gateways side by side under load, as a table
 	$(PY) -m pip install --quiet --group peers
+	$(CARGO) build $(MANIFEST) --release --locked --package fastgate-loadgen --bin fastgate-load --features tls
 	$(PY) -m bench.load
 	$(PY) -m bench.load.policies
 
