@@ -272,23 +272,34 @@ fn targets(shared: &Shared) -> Check {
 }
 
 fn store(shared: &Shared) -> Check {
-    let Some(broker) = shared.hub.broker() else {
-        return Check::new("store", State::Ok, Vec::new(), json!({"configured": false}));
-    };
-    let trouble = broker.trouble();
-    let denied = broker.denied();
-    let figures = json!({
-        "configured": true,
-        "server": broker.place(),
-        "connected": trouble.is_none(),
-        "reconnects": shared.hub.figures.reconnects.load(Relaxed),
-        "refused_channels": denied,
-    });
-    let mut reasons: Vec<String> = trouble.into_iter().collect();
-    if denied > 0 {
-        reasons.push(format!("Redis does not let us subscribe {denied} channels"));
+    let figures = &shared.registry.guards.store;
+    let (lanes, down, open) = (figures.lanes.load(Relaxed), figures.down.load(Relaxed), figures.open.load(Relaxed));
+    let broker = shared.hub.broker();
+    let mut shown = json!({"configured": broker.is_some() || lanes > 0});
+    let mut reasons: Vec<String> = Vec::new();
+    if let Some(broker) = broker {
+        let (trouble, denied) = (broker.trouble(), broker.denied());
+        shown["server"] = broker.place().into();
+        shown["connected"] = trouble.is_none().into();
+        shown["reconnects"] = shared.hub.figures.reconnects.load(Relaxed).into();
+        shown["refused_channels"] = denied.into();
+        reasons.extend(trouble);
+        if denied > 0 {
+            reasons.push(format!("Redis does not let us subscribe {denied} channels"));
+        }
     }
-    Check::new("store", State::Degraded, reasons, figures)
+    if lanes > 0 {
+        shown["limits"] = json!({"connections": lanes - down.min(lanes), "not_asked": open});
+        if down > 0 {
+            reasons.push(format!("{down} of {lanes} connections for limits are down"));
+        }
+        if open > 0 {
+            reasons.push(format!(
+                "{open} of {lanes} connections are not asked: their limits go on as on_store_failure says"
+            ));
+        }
+    }
+    Check::new("store", State::Degraded, reasons, shown)
 }
 
 fn limit(name: &'static str, key: &str, used: Option<u64>, max: Option<u64>) -> Check {

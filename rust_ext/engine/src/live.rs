@@ -216,13 +216,13 @@ impl Live {
             Keys::default()
         });
         let services = compile_services(snapshot, registry, &mut invalid);
-        let mut cx = Compile::new(snapshot, &registry.guards, &mut invalid);
-        let (guards, consumers) = (cx.guards(), cx.consumers());
-        let preflights = guards.iter().any(|guards| guards.cors.is_some());
         let store = Place::of(snapshot).unwrap_or_else(|found| {
             invalid.extend(found);
             None
         });
+        let mut cx = Compile::new(snapshot, &registry.guards, store.clone(), &mut invalid);
+        let (guards, consumers) = (cx.guards(), cx.consumers());
+        let preflights = guards.iter().any(|guards| guards.cors.is_some());
         let access = Access::compile(&snapshot.logs, &mut invalid);
         let sample = access.as_ref().map_or(Sample::Never, |access| access.sample());
         let mut routes = Vec::with_capacity(snapshot.routes.len());

@@ -142,7 +142,13 @@ def policies(snapshot: config.Snapshot, route: str) -> Iterator[Plain]:
         extra = fields[name].json_schema_extra
         later = isinstance(extra, dict) and "x-later" in extra
         state = "off" if value is False else "not in this version, ignored" if later else "on"
-        yield {"name": name, "level": level, "state": state, "place": _place(snapshot, (*path, name))}
+        said: Plain = {"name": name, "level": level, "state": state, "place": _place(snapshot, (*path, name))}
+        if name == "limits" and value:
+            from fastgate.config.policies.limits import counted
+
+            has_store = whole.store is not None
+            said["limits"] = {limit: counted(model, has_store) for limit, model in value.items()}
+        yield said
 
 
 def _place(snapshot: config.Snapshot, path: KeyPath) -> str:
@@ -204,7 +210,11 @@ def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:
     yield from rest
     if answer["policies"]:
         yield "policies:"
-        yield from table([[p["name"], p["level"], p["place"], p["state"]] for p in answer["policies"]], indent="  ")
+        rows = []
+        for p in answer["policies"]:
+            rows.append([p["name"], p["level"], p["place"], p["state"]])
+            rows += [[f"  {name}", "", "", how] for name, how in p.get("limits", {}).items()]
+        yield from table(rows, indent="  ")
     else:
         yield "policies: none"
 

@@ -37,11 +37,20 @@ def check(value: dict[str, Any]) -> list[Draft]:
                 _auth((section, name, "policies"), item["policies"], drafts)
     if isinstance(value.get("policies"), dict):
         _auth(("policies",), value["policies"], drafts)
+    if not _has_store(value):
+        from fastgate.config import check_store  # what needs one is rare
+
+        drafts.extend(check_store.check(value))
     if "realtime" in value or "store" in value:
         from fastgate.config import check_realtime  # most configs have neither
 
         drafts.extend(check_realtime.check(value))
     return drafts
+
+
+def _has_store(value: dict[str, Any]) -> bool:
+    """Whether a store is written; a key that looks like it has its own error."""
+    return "store" in value or any(nearest_word(str(key), ("store",)) for key in value)
 
 
 def _names(value: dict[str, Any], section: str) -> list[str]:

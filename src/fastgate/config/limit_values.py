@@ -84,3 +84,33 @@ STEP = Kind(
     "delay 200ms",
     lambda step: next(f"{word} {units.format_duration(ms)}" for word, ms in step.items()),
 )
+
+_SYNC = "exact, local, or how long leases last, such as 100ms"
+MAX_SYNC = 3_600_000
+
+
+def _sync(value: Any) -> int | str:
+    if value == "local":
+        return "local"
+    if value == "exact":
+        return 0
+    ms = units.parse_duration(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+    if ms is None:
+        near = nearest_word(value, ("exact", "local")) if isinstance(value, str) else None
+        raise refuse(value, _SYNC, nearest=near or units.nearest_duration(str(value)))
+    if ms > MAX_SYNC:
+        raise refuse(value, f"{_SYNC}, at most 1h")
+    return ms
+
+
+SYNC = Kind(
+    _sync,
+    _SYNC,
+    {
+        "type": ["string", "integer"],
+        "pattern": r"^(exact|local|(\d{1,15}(\.\d{1,3})?(ms|s|m|h|d))+|0)$",
+        "maximum": 0,
+    },
+    "100ms",
+    lambda sync: "exact" if sync == 0 else sync if isinstance(sync, str) else units.format_duration(sync),
+)

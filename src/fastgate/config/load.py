@@ -214,7 +214,7 @@ class _Checked:
         self.warnings: list[Draft] = []
         self.config: Config | None = None
         self.compiled: list[snapshot.Compiled] | None = None
-        self.policies = Book(environ)
+        self.policies = Book(environ, store=merged.get("store") is not None)
         self._context: dict[str, Any] = {"literal_secrets": literal_secrets, "literals": 0}
         between = check.check(merged)
         routes = merged.get("routes")

@@ -193,7 +193,7 @@ def _compile(loaded: Loaded, hooks: Iterable[str] | str | None, private_descript
         message = f"on_request: there is no such route; allowed: {', '.join(named) or 'none, no routes are written'}"
         raise ConfigError([Finding(message, path=name) for name in unknown])
     listeners = _open_listeners(config)
-    book = Book(loaded.environ) if loaded.policies is None else loaded.policies
+    book = loaded.policies or Book(loaded.environ, store=config.store is not None)
     services = [_service(name, one) for name, one in config.services.items() if one.targets]
     service_paths: list[KeyPath] = [("services", name) for name, one in config.services.items() if one.targets]
     names: list[str] = []

@@ -171,6 +171,39 @@ def test_explain_listeners(fastgate: Any) -> None:
     ]
 
 
+LIMITED = """
+routes:
+  all:
+    match:
+      prefix: /
+    respond: {status: 204}
+    policies:
+      limits:
+        each: {rate: 100/s}
+        leased: {rate: 100/s, sync: 100ms, on_store_failure: deny}
+        slow: {rate: 99/s, sync: 100ms}
+        daily: {rate: 1000000/d, calendar: day, sync: 1h}
+        here: {rate: 5/s, sync: local}
+"""
+
+
+def test_explain_says_where_limits_are_counted(fastgate: Any, folder: Path) -> None:
+    (folder / "fastgate.yaml").write_text(LIMITED + "store: {url: redis://127.0.0.1:6379}\n")
+    told = fastgate("explain", "GET", "/")
+    assert told.out.partition("policies:\n")[2].splitlines() == [
+        "  limits    route  fastgate.yaml:8  on",
+        "    each                            counted in the store exactly; while it is down: local",
+        "    leased                          counted in the store by leases of 100ms; while it is down: deny",
+        "    slow                            counted in the store exactly; while it is down: local",
+        "    daily                           counted in the store exactly; while it is down: local",
+        "    here                            counted in this process",
+    ]
+    alone = LIMITED.partition("        each")[0] + "        a: {rate: 1/s}\n"
+    (folder / "fastgate.yaml").write_text(alone)
+    (limits,) = fastgate("explain", "--format", "json", "GET", "/").plain["policies"]
+    assert limits["limits"] == {"a": "counted in this process"}
+
+
 def test_explain_redirects_and_priorities(fastgate: Any, folder: Path) -> None:
     assert fastgate("explain", "--format", "json", "GET", "/v1").plain["leads_to"] == {"to": "/v2"}
     told = fastgate("explain", "GET", "/v1/x?y=1")

@@ -4,6 +4,7 @@
 
 mod breaker;
 mod lease;
+mod name;
 mod rule;
 mod script;
 mod secret;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use breaker::{Breaker, Turn};
 pub use lease::{Lease, Taken};
+pub use name::name;
 pub use rule::{Answer, Rule};
 pub use script::Script;
 pub use secret::secret;

@@ -15,6 +15,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// Units of cost that were counted.
     pub granted: u64,
+    /// When, microseconds by the server's clock: what is given back later says so.
+    pub at_us: u64,
 }
 
 /// A limit, compiled to arguments of the script.
@@ -28,6 +30,7 @@ pub struct Rule {
     arguments: usize,
     delays: Box<[u64]>,
     most: u64,
+    kind: Box<str>,
 }
 
 impl Rule {
@@ -64,7 +67,7 @@ impl Rule {
             Window::Month => b"month",
         };
         let mut head = Vec::new();
-        let most = if kind.is_empty() {
+        let (most, kind) = if kind.is_empty() {
             // The finest unit of time in which a burst's parts can be counted exactly.
             let window_us = limit.window_ms.saturating_mul(1_000);
             let fits = |unit: u64| {
@@ -78,7 +81,7 @@ impl Rule {
             };
             resp::bulk(&mut head, b"r");
             [unit, limit.count, window_us / unit, limit.burst].into_iter().for_each(|n| number(&mut head, n));
-            limit.burst
+            (limit.burst, format!("rate-{unit}-{}", window_us / unit))
         } else {
             let size = match limit.window {
                 Window::Rolling => limit.window_ms,
@@ -95,9 +98,16 @@ impl Rule {
             resp::bulk(&mut head, b"q");
             resp::bulk(&mut head, kind);
             [size, limit.count, 0].into_iter().for_each(|n| number(&mut head, n));
-            limit.count
+            (limit.count, format!("{}-{size}", String::from_utf8_lossy(kind)))
         };
-        Ok(Self { script: Script::default(), head, tail, arguments: 7 + limit.then.len(), delays: delays.into(), most })
+        let (script, arguments, delays) = (Script::default(), 7 + limit.then.len(), delays.into());
+        Ok(Self { script, head, tail, arguments, delays, most, kind: kind.into() })
+    }
+
+    /// In what it counts: what was counted in another kind is nothing that it could read.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// What can be had at once.
@@ -111,20 +121,30 @@ impl Rule {
         self.script.call(out, key, self.arguments);
         out.extend_from_slice(&self.head);
         number(out, wanted.min(EXACT));
-        number(out, least.min(EXACT));
+        number(out, least.clamp(1, EXACT));
         out.extend_from_slice(&self.tail);
+    }
+
+    /// Writes the call that gives back so many units, which a call was granted at that time of the server.
+    pub fn give_back(&self, out: &mut Vec<u8>, key: &[u8], units: u64, at_us: u64) {
+        self.script.call(out, key, 8);
+        out.extend_from_slice(&self.head);
+        number(out, units.min(EXACT));
+        number(out, 0);
+        number(out, at_us.min(EXACT));
     }
 
     /// Reads the answer; `None`: it is none that the script gives.
     #[must_use]
     pub fn read(&self, nodes: &[Node]) -> Option<Answer> {
         let [
-            Node::List(5),
+            Node::List(6),
             Node::Integer(step),
             Node::Integer(granted),
             Node::Integer(remaining),
             Node::Integer(reset),
             Node::Integer(retry),
+            Node::Integer(at),
         ] = nodes
         else {
             return None;
@@ -138,7 +158,8 @@ impl Rule {
         let whole = |n: &i64| u64::try_from(*n).ok();
         let ns = |us: &i64| Some(whole(us)?.saturating_mul(1_000));
         let (remaining, reset_ns, retry_ns) = (whole(remaining)?, ns(reset)?, ns(retry)?);
-        Some(Answer { verdict: Verdict { outcome, remaining, reset_ns, retry_ns }, granted: whole(granted)? })
+        let verdict = Verdict { outcome, remaining, reset_ns, retry_ns };
+        Some(Answer { verdict, granted: whole(granted)?, at_us: whole(at)? })
     }
 }
 

@@ -7,32 +7,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::limit::{Hasher, Outcome};
 use crate::resp::Node;
-use crate::snapshot::policies::{Limit, StoreFailure, Then, Window};
-
-fn limit(count: u64, window_ms: u64, burst: u64) -> Limit {
-    Limit {
-        name: "l".to_owned(),
-        scope: String::new(),
-        count,
-        window_ms,
-        burst,
-        per: Vec::new(),
-        cost: 1,
-        cost_from: None,
-        dry_run: false,
-        window: Window::Flowing,
-        then: Vec::new(),
-        sync_ms: Some(0),
-        on_store_failure: StoreFailure::Local,
-        headers: false,
-        legacy_headers: false,
-        keys_per_address: 10,
-    }
-}
+use crate::snapshot::policies::{Limit, Part, Then, Window};
 
 fn words(rule: &Rule) -> String {
+    words_of(|out| rule.ask(out, b"key", 3, 1))
+}
+
+fn words_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
-    rule.ask(&mut out, b"key", 3, 1);
+    write(&mut out);
     let text = String::from_utf8(out).unwrap();
     let words: Vec<&str> = text.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
     words[4..].join(" ").trim_end().to_owned()
@@ -40,19 +23,28 @@ fn words(rule: &Rule) -> String {
 
 #[test]
 fn a_limit_becomes_arguments() {
-    assert_eq!(words(&Rule::compile(&limit(100, 1_000, 200)).unwrap()), "r 1 100 1000000 200 3 1");
+    assert_eq!(words(&Rule::compile(&Limit::rate(100, 1_000, 200)).unwrap()), "r 1 100 1000000 200 3 1");
     // Too many parts of a microsecond: milliseconds, then seconds.
-    assert_eq!(words(&Rule::compile(&limit(7, 86_400_000, 100_000)).unwrap()), "r 1000 7 86400000 100000 3 1");
-    assert_eq!(words(&Rule::compile(&limit(7, 86_400_000, 100_000_000)).unwrap()), "r 1000000 7 86400 100000000 3 1");
-    assert_eq!(Rule::compile(&limit(7, 86_400_000, 1 << 60)).unwrap_err().field, "burst");
-    assert_eq!(Rule::compile(&limit(0, 1_000, 1)).unwrap_err().field, "count");
-    let mut stepped = limit(10_000, 86_400_000, 1);
+    assert_eq!(words(&Rule::compile(&Limit::rate(7, 86_400_000, 100_000)).unwrap()), "r 1000 7 86400000 100000 3 1");
+    assert_eq!(
+        words(&Rule::compile(&Limit::rate(7, 86_400_000, 100_000_000)).unwrap()),
+        "r 1000000 7 86400 100000000 3 1"
+    );
+    assert_eq!(Rule::compile(&Limit::rate(7, 86_400_000, 1 << 60)).unwrap_err().field, "burst");
+    assert_eq!(Rule::compile(&Limit::rate(0, 1_000, 1)).unwrap_err().field, "count");
+    let mut stepped = Limit::rate(10_000, 86_400_000, 1);
     stepped.window = Window::Day;
     stepped.then = vec![Then::Delay(200), Then::Deny(600_000)];
     let rule = Rule::compile(&stepped).unwrap();
     assert_eq!(words(&rule), "q day 86400000 10000 0 3 1 d 600000");
-    let answer = |step| [Node::List(5), step, Node::Integer(0), Node::Integer(7), Node::Integer(8), Node::Integer(9)];
+    assert_eq!(words_of(|out| rule.give_back(out, b"key", 5, 77)), "q day 86400000 10000 0 5 0 77");
+    assert_eq!(rule.kind(), "day-86400000");
+    let answer = |step| {
+        let rest = [0, 7, 8, 9, 10].map(Node::Integer);
+        [vec![Node::List(6), step], rest.to_vec()].concat()
+    };
     let read = |step| rule.read(&answer(Node::Integer(step))).map(|answer| answer.verdict.outcome);
+    assert_eq!(rule.read(&answer(Node::Integer(0))).unwrap().at_us, 10);
     assert_eq!(read(0), Some(Outcome::Pass));
     assert_eq!(read(1), Some(Outcome::Delay(200)));
     assert_eq!(read(-1), Some(Outcome::Deny));
@@ -60,6 +52,31 @@ fn a_limit_becomes_arguments() {
     assert_eq!(rule.read(&answer(Node::Null)), None);
     stepped.then.reverse();
     assert_eq!(Rule::compile(&stepped).unwrap_err().field, "then");
+}
+
+#[test]
+fn two_counts_have_two_names_and_one_keeps_its_own() {
+    let known = |change: &dyn Fn(&mut Limit), by_address| {
+        let mut limit = Limit { scope: "routes/{a}".to_owned(), ..Limit::rate(100, 1_000, 200) };
+        change(&mut limit);
+        name(&limit, by_address, &Rule::compile(&limit).unwrap())
+    };
+    let own = known(&|_| {}, false);
+    assert!(own.starts_with("routes/_a_/rate:"), "{own}");
+    assert_eq!(known(&|limit| (limit.count, limit.burst, limit.cost) = (7, 9, 2), false), own, "a reload keeps it");
+    let others = [
+        known(&|_| {}, true),
+        known(&|limit| limit.scope = "routes/_a_".to_owned(), false),
+        known(&|limit| limit.name = "other".to_owned(), false),
+        known(&|limit| limit.per = vec![Part::Header("a".to_owned())], false),
+        known(&|limit| limit.window = Window::Rolling, false),
+        known(&|limit| limit.window_ms = 2_000, false),
+        // A burst whose parts are counted by milliseconds.
+        known(&|limit| (limit.window_ms, limit.burst) = (86_400_000, 100_000), false),
+    ];
+    for (i, one) in others.iter().enumerate() {
+        assert!(*one != own && !others[..i].contains(one), "{one}");
+    }
 }
 
 #[test]

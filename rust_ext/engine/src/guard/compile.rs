@@ -8,14 +8,14 @@ use fastgate_core::snapshot::policies as plain;
 use fastgate_core::snapshot::{Invalid, Policies, Snapshot};
 
 use super::{Guards, State, auth, concurrency, limits, network, require, tenant};
-
-/// A part that is not built yet is refused, never passed over.
-pub(super) const NOT_YET: &str = "this policy is not in this version";
+use crate::store::Place;
 
 /// What the parts are compiled with.
 pub(crate) struct Compile<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) state: &'a State,
+    /// Where limits are shared, if any are.
+    pub(crate) store: Option<Arc<Place>>,
     /// The path of the part in the snapshot.
     path: String,
     invalid: &'a mut Vec<Invalid>,
@@ -36,8 +36,13 @@ pub(crate) struct Consumer {
 }
 
 impl<'a> Compile<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, state: &'a State, invalid: &'a mut Vec<Invalid>) -> Self {
-        Self { snapshot, state, path: String::new(), invalid, known: None }
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        state: &'a State,
+        store: Option<Arc<Place>>,
+        invalid: &'a mut Vec<Invalid>,
+    ) -> Self {
+        Self { snapshot, state, store, path: String::new(), invalid, known: None }
     }
 
     /// Notes a fault below the part: `any_of.0.jwt.keys`, or `""` for the part itself.

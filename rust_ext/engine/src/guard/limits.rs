@@ -5,10 +5,12 @@
 
 mod account;
 mod fields;
+mod shared;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use fastgate_core::limit::{Now, Outcome, Rule, Verdict};
+use fastgate_core::limit::{Key, Now, Outcome, Rule, Verdict};
 use fastgate_core::snapshot::policies::{self as plain, ApiKey, Part};
 
 use super::key::{self, Keyed};
@@ -19,6 +21,7 @@ use crate::rt;
 use account::Limiter;
 use account::Shown;
 pub(crate) use account::{Family, State, sweep};
+use shared::{One, Shared};
 
 /// Limits that one level may have.
 const MOST: usize = 32;
@@ -27,9 +30,31 @@ const MOST: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Limits {
     /// Judged before anybody is asked who they are.
-    early: Box<[Rate]>,
+    early: Level,
     /// Judged when that is known.
-    late: Box<[Rate]>,
+    late: Level,
+}
+
+/// Limits that are judged together.
+#[derive(Debug, Default)]
+struct Level {
+    rates: Arc<[Rate]>,
+    /// Some of them are counted in the store.
+    shared: bool,
+}
+
+impl From<Vec<Rate>> for Level {
+    fn from(rates: Vec<Rate>) -> Self {
+        Self { shared: rates.iter().any(|rate| rate.shared.is_some()), rates: rates.into() }
+    }
+}
+
+/// What a request counts for: its key, and its address where clients choose the key.
+#[derive(Debug)]
+struct Keys {
+    key: Key,
+    address: Option<Key>,
+    cost: u64,
 }
 
 /// One limit.
@@ -41,6 +66,8 @@ struct Rate {
     keyed: Keyed,
     /// What one address may use where clients choose the key.
     by_address: Option<(Rule, Limiter)>,
+    /// Where the store counts it.
+    shared: Option<Box<Shared>>,
     cost: u64,
     cost_from: Option<Part>,
     dry_run: bool,
@@ -63,16 +90,21 @@ impl Limits {
 
     /// Of a consumer or a key.
     pub(crate) fn of_consumer(limits: &[plain::Limit], cx: &mut Compile<'_>) -> Option<Self> {
-        Some(Self { early: Box::default(), late: rates(limits, cx)?.into() })
+        Some(Self { early: Level::default(), late: rates(limits, cx)?.into() })
     }
 
     /// Those that need no identity.
     pub(crate) fn judge_early(&self, ask: &Ask<'_>) -> Step {
-        if self.early.is_empty() { Step::Pass } else { take_all(self.early.iter(), ask) }
+        let Level { rates, shared } = &self.early;
+        match shared {
+            _ if rates.is_empty() => Step::Pass,
+            false => take_all(rates.iter(), ask),
+            true => shared::take_all(One::of(rates).collect(), ask),
+        }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.late.iter().any(|rate| *rate.name == *name)
+        self.late.rates.iter().any(|rate| *rate.name == *name)
     }
 }
 
@@ -96,8 +128,20 @@ pub(crate) fn judge(route: Option<&Limits>, consumer: Option<&Consumer>, ask: &A
     if route.is_none() && own.is_none() && key.is_none() {
         return Step::Pass;
     }
-    let [of_route, of_consumer, of_key] = [route, own, key].map(|limits| limits.map_or(&[][..], |limits| &limits.late));
-    let left = of_route.iter().filter(|rate| own.is_none_or(|own| !own.has(&rate.name)));
+    let stands = |rate: &Rate| own.is_none_or(|own| !own.has(&rate.name));
+    if [route, own, key].into_iter().flatten().any(|limits| limits.late.shared) {
+        let mut all: Vec<One> = Vec::new();
+        for limits in [route, own, key].into_iter().flatten() {
+            all.extend(One::of(&limits.late.rates));
+            if route.is_some_and(|route| std::ptr::eq(route, limits)) {
+                all.retain(|one| stands(one.rate()));
+            }
+        }
+        return shared::take_all(all, ask);
+    }
+    let [of_route, of_consumer, of_key] =
+        [route, own, key].map(|limits| limits.map_or(&[][..], |limits| &limits.late.rates));
+    let left = of_route.iter().filter(|rate| stands(rate));
     take_all(left.chain(of_consumer).chain(of_key), ask)
 }
 
@@ -121,26 +165,27 @@ impl Rate {
             }
         };
         let rule = compile(limit, cx)?;
-        if limit.sync_ms.is_some() {
-            // Counting in this process alone would let pass what the store should have refused.
-            cx.invalid("sync_ms", super::compile::NOT_YET);
-            return None;
-        }
         if let Some(delay) = limit.then.iter().find(|step| matches!(step, plain::Then::Delay(30_001..))) {
             let message = format!("found {delay:?} milliseconds; allowed: a delay of at most 30s");
             cx.invalid("then", message);
             return None;
         }
         let keyed = Keyed::new(cx.state.limits.hasher(), &limit.per);
-        let by_address = if keyed.is_chosen() {
-            // The same limit, as wide as so many keys.
-            let wide = |n: u64| n.saturating_mul(limit.keys_per_address.max(1));
-            let wider = plain::Limit { count: wide(limit.count), burst: wide(limit.burst), ..limit.clone() };
-            let rule = compile(&wider, cx)?;
-            let limiter = cx.state.limits.limiter(&wider, &rule, true);
-            Some((rule, limiter))
-        } else {
-            None
+        // The same limit, as wide as so many keys.
+        let wide = |n: u64| n.saturating_mul(limit.keys_per_address.max(1));
+        let wider = || plain::Limit { count: wide(limit.count), burst: wide(limit.burst), ..limit.clone() };
+        let wider = keyed.is_chosen().then(wider);
+        let by_address = match &wider {
+            Some(wider) => {
+                let rule = compile(wider, cx)?;
+                let limiter = cx.state.limits.limiter(wider, &rule, true);
+                Some((rule, limiter))
+            }
+            None => None,
+        };
+        let shared = match limit.sync_ms {
+            Some(_) => Some(Box::new(Shared::compile(limit, wider.as_ref(), cx)?)),
+            None => None,
         };
         Some(Self {
             name: limit.name.as_str().into(),
@@ -148,6 +193,7 @@ impl Rate {
             rule,
             keyed,
             by_address,
+            shared,
             cost: limit.cost,
             cost_from: limit.cost_from.clone(),
             dry_run: limit.dry_run,
@@ -163,24 +209,29 @@ impl Rate {
         }
     }
 
-    fn take(&self, ask: &Ask<'_>, now: Now) -> Verdict {
-        let cost = self.cost(ask);
-        let key = self.keyed.key(ask);
-        let verdict = self.limiter.take(&self.rule, &key, now, cost);
-        let Some((rule, limiter)) = self.by_address.as_ref().filter(|_| verdict.passes()) else { return verdict };
-        let wide = limiter.take(rule, &self.keyed.address(ask), now, cost);
+    fn keys(&self, ask: &Ask<'_>) -> Keys {
+        let address = self.by_address.is_some().then(|| self.keyed.address(ask));
+        Keys { key: self.keyed.key(ask), address, cost: self.cost(ask) }
+    }
+
+    fn take(&self, keys: &Keys, now: Now) -> Verdict {
+        let Keys { key, address, cost } = keys;
+        let verdict = self.limiter.take(&self.rule, key, now, *cost);
+        let (Some((rule, limiter)), Some(address), true) = (&self.by_address, address, verdict.passes()) else {
+            return verdict;
+        };
+        let wide = limiter.take(rule, address, now, *cost);
         if wide.passes() {
             return verdict;
         }
-        self.limiter.give_back(&self.rule, &key, now, cost);
+        self.limiter.give_back(&self.rule, key, now, *cost);
         wide
     }
 
-    fn give_back(&self, ask: &Ask<'_>, now: Now) {
-        let cost = self.cost(ask);
-        self.limiter.give_back(&self.rule, &self.keyed.key(ask), now, cost);
-        if let Some((rule, limiter)) = &self.by_address {
-            limiter.give_back(rule, &self.keyed.address(ask), now, cost);
+    fn give_back(&self, keys: &Keys, now: Now) {
+        self.limiter.give_back(&self.rule, &keys.key, now, keys.cost);
+        if let (Some((rule, limiter)), Some(address)) = (&self.by_address, &keys.address) {
+            limiter.give_back(rule, address, now, keys.cost);
         }
     }
 }
@@ -192,7 +243,7 @@ fn take_all<'a>(rates: impl Iterator<Item = &'a Rate> + Clone, ask: &Ask<'_>) ->
     let mut delay = 0;
     let mut told = fields::Told::default();
     for (i, rate) in rates.clone().enumerate() {
-        let verdict = rate.take(ask, now);
+        let verdict = rate.take(&rate.keys(ask), now);
         let line = rate.limiter.line();
         if rate.dry_run {
             line.count(worker, if verdict.outcome == Outcome::Pass { Shown::Allowed } else { Shown::DryRun });
@@ -207,7 +258,7 @@ fn take_all<'a>(rates: impl Iterator<Item = &'a Rate> + Clone, ask: &Ask<'_>) ->
             }
             Outcome::Deny => {
                 line.count(worker, Shown::Denied);
-                rates.take(i).for_each(|earlier| earlier.give_back(ask, now));
+                rates.take(i).for_each(|earlier| earlier.give_back(&earlier.keys(ask), now));
                 return refuse(rate, &verdict).into();
             }
         }
@@ -217,15 +268,19 @@ fn take_all<'a>(rates: impl Iterator<Item = &'a Rate> + Clone, ask: &Ask<'_>) ->
         return Step::Pass;
     }
     let Some(place) = ask.worker.shared.registry.guards.limits.wait() else {
-        rates.for_each(|rate| rate.give_back(ask, now));
-        let reason = "too many requests are being delayed";
-        return Denial::new(FaultKind::RateLimited, "limits", reason).with("Retry-After", "1").into();
+        rates.for_each(|rate| rate.give_back(&rate.keys(ask), now));
+        return crowded().into();
     };
     Step::Wait(Box::pin(async move {
         rt::sleep(std::time::Duration::from_millis(delay)).await;
         drop(place);
         Resumed::default()
     }))
+}
+
+fn crowded() -> Denial {
+    let reason = "too many requests are being delayed";
+    Denial::new(FaultKind::RateLimited, "limits", reason).with("Retry-After", "1")
 }
 
 fn refuse(rate: &Rate, verdict: &Verdict) -> Denial {

@@ -181,6 +181,8 @@ pub(crate) struct Resumed {
     pub(crate) end: Option<End>,
     pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) edits: Vec<Edit>,
+    /// Fields of the answer to the client.
+    pub(crate) extra: Vec<(&'static str, Vec<u8>)>,
     pub(crate) permit: Option<concurrency::Permit>,
 }
 

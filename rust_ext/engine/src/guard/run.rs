@@ -136,13 +136,16 @@ pub(crate) async fn go_on(
             Judged::Wait(waiting, next) => (waiting, next),
         };
         head.detach(&conn.worker);
-        let Resumed { end, identity, edits, permit } = waiting.await;
+        let Resumed { end, identity, edits, extra, permit } = waiting.await;
         if let Some(identity) = identity {
             // One phase alone finds out who is asking.
             let _ = about.find().identity.set(identity);
         }
         if !edits.is_empty() {
             about.find().edits.borrow_mut().extend(edits);
+        }
+        for (name, value) in extra {
+            about.find().extra.borrow_mut().add(name, &value);
         }
         if let Some(permit) = permit {
             about.find().held.borrow_mut().push(permit);

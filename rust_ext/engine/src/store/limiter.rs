@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fastgate_core::limit::{Outcome, RuleError, Verdict};
 use fastgate_core::snapshot::policies::{Limit, Window};
-use fastgate_core::store::{Answer, Lease, Rule, Taken};
+use fastgate_core::store::{Answer, Lease, Rule, Taken, name};
 
 use super::report::Failed;
 use super::{Asked, Store};
@@ -17,6 +17,9 @@ use crate::rt;
 
 /// Keys that a worker holds leases of; those beyond ask each time.
 const MAX_LEASES: usize = 65_536;
+
+/// What a rate has to bring in a sync interval to be leased.
+const LEAST: u64 = 10;
 
 /// What a key is in the store: a digest, so that no value of a request stands there.
 pub(crate) type Digest = [u8; 16];
@@ -47,35 +50,38 @@ pub(crate) enum Decision {
     /// The decision.
     Now(Verdict),
     /// It will be known within the time of a call.
-    Wait(Pin<Box<dyn Future<Output = Result<Verdict, Failed>>>>),
+    Wait(Waiting),
     /// It will not be known.
     Unknown(Failed),
 }
+
+/// A decision that is on its way.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Answer, Failed>>>>;
 
 /// The leases of a worker.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Leases(Rc<RefCell<HashMap<(u64, Digest), Lease>>>);
 
 impl Limiter {
-    /// Compiles a limit; `id` is what it is known by in every process: its name and where it stands.
+    /// Compiles a limit that `sync` puts into the store. Leased is what may be: quotas, what has steps and what brings
+    /// fewer than [`LEAST`] in an interval are asked for one by one.
     ///
     /// # Errors
-    /// What the store cannot count, and leases of what brings fewer than ten units in an interval.
-    pub(crate) fn compile(limit: &Limit, prefix: &str, id: &str) -> Result<Self, RuleError> {
+    /// What the store cannot count.
+    pub(crate) fn compile(limit: &Limit, prefix: &str, by_address: bool) -> Result<Self, RuleError> {
         let rule = Arc::new(Rule::compile(limit)?);
         let sync_ms = limit.sync_ms.unwrap_or(0);
         let most = (u128::from(limit.count) * u128::from(sync_ms) / u128::from(limit.window_ms)).min(1 << 40);
         let most = u64::try_from(most).unwrap_or(0);
-        let wrong = |message| Err(RuleError { field: "sync", message });
-        let lease = match sync_ms {
-            0 => None,
-            _ if limit.window != Window::Flowing => return wrong("a quota is counted exactly: `sync: 0ms`"),
-            _ if !limit.then.is_empty() => return wrong("what `then` says is counted exactly: `sync: 0ms`"),
-            _ if most < 10 => return wrong("a lease needs a rate of at least ten in each sync interval"),
-            _ => Some(Terms { sync_ns: sync_ms.saturating_mul(1_000_000), most }),
-        };
+        let leased = limit.window == Window::Flowing && limit.then.is_empty() && most >= LEAST;
+        let lease = leased.then(|| Terms { sync_ns: sync_ms.saturating_mul(1_000_000), most });
         let number = NUMBER.fetch_add(1, Relaxed);
-        Ok(Self { rule, number, name: format!("{prefix}fastgate:limit:{id}:"), lease })
+        Ok(Self { name: format!("{prefix}fastgate:limit:{}:", name(limit, by_address, &rule)), rule, number, lease })
+    }
+
+    /// Whether leases may decide.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// Decides on a request of that cost for a key.
@@ -128,18 +134,30 @@ impl Limiter {
 
     fn exactly(&self, store: &Store, digest: &Digest, cost: u64) -> Decision {
         match self.ask(store, digest, cost, cost) {
-            Ok(asked) => Decision::Wait(Box::pin(async { asked.answer().await.map(|answer| answer.verdict) })),
+            Ok(asked) => Decision::Wait(Box::pin(asked.answer())),
             Err(failed) => Decision::Unknown(failed),
         }
     }
 
+    /// Gives back what an answer counted for a request that is refused all the same. Nobody waits for it; where it is
+    /// lost, fewer pass.
+    pub(crate) fn give_back(&self, store: &Store, digest: &Digest, units: u64, answer: &Answer) {
+        if units > 0 {
+            store.give_back(&self.rule, &self.key(digest), units, answer.at_us);
+        }
+    }
+
     fn ask(&self, store: &Store, digest: &Digest, wanted: u64, least: u64) -> Result<Asked, Failed> {
+        store.ask(&self.rule, &self.key(digest), wanted, least)
+    }
+
+    fn key(&self, digest: &Digest) -> Vec<u8> {
         let mut key = Vec::with_capacity(self.name.len() + 32);
         key.extend_from_slice(self.name.as_bytes());
         for byte in digest {
             key.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
-        store.ask(&self.rule, &key, wanted, least)
+        key
     }
 }
 
@@ -156,7 +174,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    async fn settle(mut self, asked: Asked) -> Result<Verdict, Failed> {
+    async fn settle(mut self, asked: Asked) -> Result<Answer, Failed> {
         let result = asked.answer().await;
         let (at, own, sync) = (self.asked, self.own, self.terms.sync_ns);
         self.done(|lease| match &result {
@@ -164,7 +182,7 @@ impl Renewal {
             Ok(answer) => lease.granted(at, answer.granted.saturating_sub(own), sync),
             Err(_) => lease.failed(),
         });
-        result.map(|answer| answer.verdict)
+        result
     }
 
     fn done(&mut self, how: impl FnOnce(&mut Lease)) {

@@ -3,7 +3,6 @@
 //! Each worker has a connection of its own to each server ([`link`]), on which calls are pipelined, so nothing is locked
 //! and nobody waits for another thread. A call is answered within [`CALL`], or it has failed; a server that fails is not
 //! asked any more until it has answered probes ([`fastgate_core::store::Breaker`]), so that requests wait for it no more.
-#![allow(dead_code, reason = "what the limits of a route ask joins with them")]
 
 mod lane;
 mod limiter;
@@ -31,8 +30,7 @@ use crate::log::Log;
 use crate::redis::Settings;
 use crate::rt::{self, Task};
 
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use limiter::{Decision, Digest, Limiter};
+pub(crate) use limiter::{Decision, Digest, Limiter, Waiting};
 pub(crate) use report::{Failed, Figures};
 
 use lane::{Call, Lane};
@@ -145,6 +143,18 @@ impl Store {
     pub(crate) fn ask(&self, rule: &Arc<Rule>, key: &[u8], wanted: u64, least: u64) -> Result<Asked, Failed> {
         let mut command = Vec::with_capacity(192);
         rule.ask(&mut command, key, wanted, least);
+        self.put(rule, key, command)
+    }
+
+    /// Gives back so many units that were granted at that time.
+    fn give_back(&self, rule: &Arc<Rule>, key: &[u8], units: u64, at_us: u64) {
+        let mut command = Vec::with_capacity(192);
+        rule.give_back(&mut command, key, units, at_us);
+        // Where the store is not asked any more, it stays counted.
+        let _ = self.put(rule, key, command);
+    }
+
+    fn put(&self, rule: &Arc<Rule>, key: &[u8], command: Vec<u8>) -> Result<Asked, Failed> {
         let call = Rc::new(Call::new(rule.clone(), command, self.inner.clock.elapsed()));
         let sent = match self.inner.lane(key) {
             Some(lane) => lane.put(call.clone()),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastgate.config.limit_values import COST, PER, STEP
+from fastgate.config.limit_values import COST, PER, STEP, SYNC
 from fastgate.config.models.base import Duration, Flag, Model, OneOrMany, Rate, field
 from fastgate.config.models.policies import Policy
 from fastgate.config.scalars import choice, whole
@@ -38,7 +38,11 @@ class Limit(Model):
     keys_per_address: Annotated[int, whole(1, 1_000_000)] = field(
         "With header or claim in per: one client address may use as much as so many keys.", 10
     )
-    sync: Duration | None = field("Counts are shared through the store: 0 asks it for every request, else leases.")
+    sync: Annotated[Any, SYNC] | None = field(
+        "How processes count together: exact asks the store for every request, a time leases shares for so long, local "
+        "is each for itself.",
+        unset="exact with a store, else local",
+    )
     on_store_failure: StoreFailure | None = field("What counts while the store is down.", unset="local")
 
 

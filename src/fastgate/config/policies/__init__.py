@@ -68,6 +68,8 @@ class Book:
     """The policies of a snapshot, by number."""
 
     environ: Mapping[str, str]
+    # Whether there is a store, which limits share unless they say otherwise.
+    store: bool = False
     entries: list[bytes] = field(default_factory=list)
     # Where each part of each entry stands in the config.
     places: list[dict[str, KeyPath]] = field(default_factory=list)

@@ -96,8 +96,19 @@ def locate(config: Config, rest: list[str]) -> KeyPath:
     match rest[1:]:
         case ["api_keys", number, *inner] if number.isdecimal():
             keys = [key for key, value in one.api_keys.items() if value.hash != PLACEHOLDER]
-            return (*path, "api_keys", keys[int(number)], *("hash" for part in inner[:1] if part == "digest"))
-        case ["limits", number, *inner] if number.isdecimal() and int(number) < len(one.limits):
-            return (*path, "limits", list(one.limits)[int(number)], *(part.removesuffix("_ms") for part in inner))
+            key = keys[int(number)]
+            if within := _in_limits(one.api_keys[key].limits, inner):
+                return (*path, "api_keys", key, *within)
+            return (*path, "api_keys", key, *("hash" for part in inner[:1] if part == "digest"))
+        case inner if within := _in_limits(one.limits, inner):
+            return (*path, *within)
         case inner:
             return (*path, *inner)
+
+
+def _in_limits(limits: dict[str, Any], rest: list[str]) -> KeyPath:
+    """The path below a level's `limits`; empty: it leads elsewhere."""
+    match rest:
+        case ["limits", number, *inner] if number.isdecimal() and int(number) < len(limits):
+            return ("limits", list(limits)[int(number)], *(part.removesuffix("_ms") for part in inner))
+    return ()

@@ -7,10 +7,12 @@ from typing import Any
 
 from fastgate.config.models.limits import Concurrency, Limit
 from fastgate.config.policies import Context, Plain
-from fastgate.config.units import format_rate
+from fastgate.config.units import format_duration, format_rate
 
 _CALENDAR = {"minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
 _WAIT_MS = 5_000
+# What a rate has to bring in a sync interval to be leased, as the engine has it.
+_LEASED = 10
 
 
 def limits(value: Mapping[str, Limit], cx: Context) -> list[Plain]:
@@ -55,12 +57,31 @@ def _limit(name: str, limit: Limit, cx: Context) -> Plain:
         "dry_run": limit.dry_run,
         "window": window,
         "then": limit.then,
-        "sync_ms": limit.sync,
+        "sync_ms": sync(limit, cx.book.store),
         "on_store_failure": limit.on_store_failure or "local",
         "headers": limit.headers,
         "legacy_headers": limit.legacy_headers,
         "keys_per_address": limit.keys_per_address,
     }
+
+
+def sync(limit: Limit, store: bool) -> int | None:
+    """How often the store is asked, in milliseconds, 0 for every request; None: never."""
+    if limit.sync is None:
+        return 0 if store else None
+    return None if limit.sync == "local" else int(limit.sync)
+
+
+def counted(limit: Limit, store: bool) -> str:
+    """Where and how a limit is counted, in words."""
+    ms = sync(limit, store)
+    if ms is None:
+        return "counted in this process"
+    count, seconds = limit.rate
+    flows = not (limit.rolling or limit.calendar or limit.then)
+    leased = flows and count * ms // (seconds * 1_000) >= _LEASED
+    how = f"by leases of {format_duration(ms)}" if leased else "exactly"
+    return f"counted in the store {how}; while it is down: {limit.on_store_failure or 'local'}"
 
 
 def _parts(per: Any) -> list[Any]:

@@ -46,6 +46,31 @@ pub struct Limit {
     pub keys_per_address: u64,
 }
 
+impl Limit {
+    /// A rate of all requests together, counted in this process.
+    #[must_use]
+    pub fn rate(count: u64, window_ms: u64, burst: u64) -> Self {
+        Self {
+            name: "rate".to_owned(),
+            scope: String::new(),
+            count,
+            window_ms,
+            burst,
+            per: Vec::new(),
+            cost: 1,
+            cost_from: None,
+            dry_run: false,
+            window: Window::Flowing,
+            then: Vec::new(),
+            sync_ms: None,
+            on_store_failure: StoreFailure::Local,
+            headers: false,
+            legacy_headers: false,
+            keys_per_address: keys_per_address(),
+        }
+    }
+}
+
 fn keys_per_address() -> u64 {
     10
 }

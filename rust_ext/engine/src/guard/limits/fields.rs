@@ -90,14 +90,20 @@ impl Told {
     }
 
     pub(super) fn put(self, ask: &Ask<'_>) {
+        for (name, value) in self.fields() {
+            ask.extra(|extra| extra.add(name, &value));
+        }
+    }
+
+    /// The fields; none where no limit wants any.
+    pub(super) fn fields(self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut fields = Vec::new();
         if !self.now.is_empty() {
-            ask.extra(|extra| {
-                extra.add("RateLimit-Policy", self.policies.as_bytes());
-                extra.add("RateLimit", self.now.as_bytes());
-            });
+            fields.push(("RateLimit-Policy", self.policies.into_bytes()));
+            fields.push(("RateLimit", self.now.into_bytes()));
         }
-        for (name, value) in self.legacy.into_iter().flatten() {
-            ask.extra(|extra| extra.add(name, value.to_string().as_bytes()));
-        }
+        let legacy = self.legacy.into_iter().flatten();
+        fields.extend(legacy.map(|(name, value)| (name, value.to_string().into_bytes())));
+        fields
     }
 }

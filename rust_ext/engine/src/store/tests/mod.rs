@@ -9,33 +9,12 @@ use std::time::Duration;
 
 use fastgate_core::limit::{Outcome, Verdict};
 use fastgate_core::snapshot;
-use fastgate_core::snapshot::policies::{Limit, StoreFailure, Window};
+use fastgate_core::snapshot::policies::{Limit, Then, Window};
 use rustix::process::Signal;
 
 use super::*;
 use crate::hub::redis::tests::server::{DEADLINE, Server as Redis, cluster, is_installed, settings};
 use crate::rt::Runtime;
-
-fn limit(count: u64, window_ms: u64, burst: u64) -> Limit {
-    Limit {
-        name: "l".to_owned(),
-        scope: String::new(),
-        count,
-        window_ms,
-        burst,
-        per: Vec::new(),
-        cost: 1,
-        cost_from: None,
-        dry_run: false,
-        window: Window::Flowing,
-        then: Vec::new(),
-        sync_ms: Some(0),
-        on_store_failure: StoreFailure::Local,
-        headers: false,
-        legacy_headers: false,
-        keys_per_address: 10,
-    }
-}
 
 const HOUR: u64 = 3_600_000;
 
@@ -66,7 +45,7 @@ fn digest(n: u8) -> limiter::Digest {
 async fn decided(decision: Decision) -> Result<Verdict, Failed> {
     match decision {
         Decision::Now(answer) => Ok(answer),
-        Decision::Wait(waiting) => waiting.await,
+        Decision::Wait(waiting) => waiting.await.map(|answer| answer.verdict),
         Decision::Unknown(failed) => Err(failed),
     }
 }
@@ -91,8 +70,8 @@ fn two_processes_share_a_limit_exactly() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
         let (one, other) = (connected(&redis.settings()).await, connected(&redis.settings()).await);
-        let limiter = Limiter::compile(&limit(1, HOUR, 50), "", "a").unwrap();
-        let same = Limiter::compile(&limit(1, HOUR, 50), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 50), "", false).unwrap();
+        let same = Limiter::compile(&Limit::rate(1, HOUR, 50), "", false).unwrap();
         let mut asked = Vec::new();
         for _ in 0..100 {
             asked.push(limiter.take(&one, &digest(1), 1));
@@ -107,7 +86,8 @@ fn two_processes_share_a_limit_exactly() {
         // A call that the machine was too slow for may have been counted: what passed and what is not known are 50.
         assert!(passed <= 50 && passed + unknown >= 50, "{passed} passed, {unknown} are not known");
         let keys = redis.ask(&["KEYS", "*"]);
-        assert_eq!(keys, ["fastgate:limit:a:01010101010101010101010101010101"]);
+        let [key] = &keys[..] else { panic!("{keys:?}") };
+        assert!(key.starts_with("fastgate:limit:rate:") && key.ends_with(":01010101010101010101010101010101"), "{key}");
         until("the store is asked", || !one.inner.first.breaker.borrow().is_open()).await;
         assert!(passes(&take(&limiter, &one, 2).await), "another key has a count of its own");
     });
@@ -118,7 +98,7 @@ fn a_rate_flows_and_never_too_fast() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
         let store = connected(&redis.settings()).await;
-        let limiter = Limiter::compile(&limit(200, 1_000, 20), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(200, 1_000, 20), "", false).unwrap();
         let clock = Clock::start();
         let mut passed = 0_u32;
         while clock.elapsed() < Duration::from_millis(500) {
@@ -133,9 +113,9 @@ fn a_rate_flows_and_never_too_fast() {
 fn a_quota_outlives_the_process() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
-        let mut quota = limit(3, HOUR, 3);
+        let mut quota = Limit::rate(3, HOUR, 3);
         quota.window = Window::Rolling;
-        let limiter = Limiter::compile(&quota, "gate:", "a").unwrap();
+        let limiter = Limiter::compile(&quota, "gate:", false).unwrap();
         for left in [2, 1, 0] {
             let store = connected(&redis.settings()).await;
             let answer = take(&limiter, &store, 1).await.unwrap();
@@ -155,7 +135,7 @@ fn a_script_that_is_gone_comes_again() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
         let store = connected(&redis.settings()).await;
-        let limiter = Limiter::compile(&limit(1, HOUR, 1_000), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 1_000), "", false).unwrap();
         assert!(passes(&take(&limiter, &store, 1).await));
         redis.ask(&["SCRIPT", "FLUSH"]);
         let asked: Vec<_> = (0..10).map(|_| limiter.take(&store, &digest(1), 1)).collect();
@@ -172,7 +152,7 @@ fn a_server_that_dies_costs_nothing_and_is_found_again() {
     on_runtime(async || {
         let mut redis = Redis::start(&[]);
         let store = connected(&redis.settings()).await;
-        let limiter = Limiter::compile(&limit(1, HOUR, 1_000), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 1_000), "", false).unwrap();
         assert!(passes(&take(&limiter, &store, 1).await));
         redis.kill();
         until("its breaker is open", || store.inner.first.breaker.borrow().is_open()).await;
@@ -193,7 +173,7 @@ fn a_server_that_hangs_is_waited_for_a_few_times() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
         let store = connected(&redis.settings()).await;
-        let limiter = Limiter::compile(&limit(1, HOUR, 1_000), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 1_000), "", false).unwrap();
         assert!(passes(&take(&limiter, &store, 1).await));
         redis.signal(Signal::STOP);
         let mut late = 0;
@@ -258,7 +238,7 @@ fn a_server_that_lies_or_flaps_is_not_asked() {
                 }
             });
             let store = store(&settings(&format!("unix:{}", path.display())));
-            let limiter = Limiter::compile(&limit(1, HOUR, 1_000), "", "a").unwrap();
+            let limiter = Limiter::compile(&Limit::rate(1, HOUR, 1_000), "", false).unwrap();
             let clock = Clock::start();
             while !liar.is_finished() {
                 assert!(clock.elapsed() < DEADLINE, "it comes back");
@@ -283,7 +263,7 @@ fn a_replica_is_left_and_its_successor_found() {
         };
         to(&first);
         let store = connected(&settings(&format!("unix:{}", path.display()))).await;
-        let limiter = Limiter::compile(&limit(1, HOUR, 1_000), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 1_000), "", false).unwrap();
         assert!(passes(&take(&limiter, &store, 1).await));
         to(&second);
         first.kill();
@@ -308,7 +288,7 @@ fn a_cluster_is_asked_by_slots() {
         let mut redis = settings(&format!("redis://127.0.0.1:{}", servers[0].port));
         redis.cluster = true;
         let store = store(&redis);
-        let limiter = Limiter::compile(&limit(1, HOUR, 2), "", "a").unwrap();
+        let limiter = Limiter::compile(&Limit::rate(1, HOUR, 2), "", false).unwrap();
         let all_up = || {
             let ranges = store.inner.ranges.borrow();
             ranges.len() == 3 && ranges.iter().all(|(_, _, lane)| !lane.breaker.borrow().is_open())
@@ -336,9 +316,9 @@ fn leases_keep_their_bound_and_spare_calls() {
     on_runtime(async || {
         let redis = Redis::start(&[]);
         let (one, other) = (connected(&redis.settings()).await, connected(&redis.settings()).await);
-        let mut leased = limit(1_000, 1_000, 50);
+        let mut leased = Limit::rate(1_000, 1_000, 50);
         leased.sync_ms = Some(100);
-        let limiters = [Limiter::compile(&leased, "", "a").unwrap(), Limiter::compile(&leased, "", "a").unwrap()];
+        let limiters = [Limiter::compile(&leased, "", false).unwrap(), Limiter::compile(&leased, "", false).unwrap()];
         let clock = Clock::start();
         let (mut passed, mut asked) = (0_u32, 0_u32);
         while clock.elapsed() < Duration::from_millis(600) {
@@ -357,16 +337,69 @@ fn leases_keep_their_bound_and_spare_calls() {
 }
 
 #[test]
-fn what_cannot_be_leased_is_refused() {
-    let wrong = |limit: &Limit| Limiter::compile(limit, "", "a").map(|_| ()).unwrap_err();
-    let mut slow = limit(99, 1_000, 50);
-    slow.sync_ms = Some(100);
-    assert_eq!(wrong(&slow).field, "sync");
-    slow.count = 100;
-    assert!(Limiter::compile(&slow, "", "a").is_ok());
-    slow.window = Window::Day;
-    assert_eq!(wrong(&slow).field, "sync");
-    slow.window = Window::Flowing;
-    slow.then = vec![fastgate_core::snapshot::policies::Then::Deny(1_000)];
-    assert_eq!(wrong(&slow).field, "sync");
+fn what_cannot_be_leased_is_asked_for_one_by_one() {
+    let leased = |limit: &Limit| Limiter::compile(limit, "", false).unwrap().is_leased();
+    let rate = |count| Limit { sync_ms: Some(100), ..Limit::rate(count, 1_000, 50) };
+    assert!(leased(&rate(100)));
+    assert!(!leased(&rate(99)), "fewer than ten in an interval");
+    assert!(!leased(&Limit { sync_ms: Some(0), ..rate(100) }));
+    assert!(!leased(&Limit { window: Window::Day, ..rate(1_000_000) }));
+    assert!(!leased(&Limit { then: vec![Then::Deny(1_000)], ..rate(100) }));
+    assert_eq!(Limiter::compile(&rate(0), "", false).map(|_| ()).unwrap_err().field, "count");
+}
+
+#[test]
+fn what_is_given_back_can_be_had_again_and_no_more() {
+    on_runtime(async || {
+        let redis = Redis::start(&[]);
+        let store = connected(&redis.settings()).await;
+        let day = |window| Limit { window, ..Limit::rate(3, 24 * HOUR, 3) };
+        // The rate brings one in eight hours.
+        for limit in [Limit::rate(3, 24 * HOUR, 3), day(Window::Rolling), day(Window::Day), day(Window::Month)] {
+            let what = format!("{:?}", limit.window);
+            let limiter = Limiter::compile(&limit, "", false).unwrap();
+            let told = async |units| match limiter.take(&store, &digest(1), units) {
+                Decision::Wait(waiting) => waiting.await.unwrap(),
+                _ => panic!("{what}: the store is not asked"),
+            };
+            let taken = told(2).await;
+            assert_eq!((taken.granted, taken.verdict.remaining), (2, 1), "{what}");
+            limiter.give_back(&store, &digest(1), 1, &taken);
+            assert_eq!(told(2).await.granted, 2, "{what}: one of two came back");
+            assert_eq!(told(1).await.granted, 0, "{what}: and no more");
+            // A key that nobody has counted stays as it is.
+            limiter.give_back(&store, &digest(9), 5, &taken);
+            limiter.give_back(&store, &digest(1), 3, &taken);
+            assert_eq!(told(4).await.granted, 0, "{what}: never more than all");
+            assert_eq!(told(3).await.granted, 3, "{what}");
+            assert!(redis.ask(&["KEYS", "*:09*"]).is_empty(), "{what}");
+        }
+    });
+}
+
+#[test]
+fn time_gives_back_before_a_caller_can() {
+    on_runtime(async || {
+        let redis = Redis::start(&[]);
+        let store = connected(&redis.settings()).await;
+        // One in ten milliseconds: what is given back later than that has come back by itself.
+        let limiter = Limiter::compile(&Limit::rate(100, 1_000, 1), "", false).unwrap();
+        let (clock, mut judged) = (Clock::start(), 0);
+        while judged < 5 {
+            assert!(clock.elapsed() < DEADLINE, "the machine is too slow to tell");
+            rt::sleep(Duration::from_millis(15)).await;
+            let Decision::Wait(waiting) = limiter.take(&store, &digest(1), 1) else { continue };
+            let Ok(taken) = waiting.await else { continue };
+            rt::sleep(Duration::from_millis(15)).await;
+            let before = clock.elapsed();
+            if passes(&take(&limiter, &store, 1).await) {
+                limiter.give_back(&store, &digest(1), 1, &taken);
+                let again = take(&limiter, &store, 1).await;
+                if clock.elapsed() - before < Duration::from_millis(10) {
+                    assert!(!passes(&again), "{again:?}");
+                    judged += 1;
+                }
+            }
+        }
+    });
 }
