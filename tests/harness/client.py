@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +45,15 @@ class Response(Message):
 class Client:
     """One connection. Every wait ends at the deadline with an error; nothing sleeps."""
 
-    def __init__(self, address: str, *, timeout: float = DEADLINE, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = DEADLINE,
+        receive_buffer: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        name: str = "localhost",
+    ) -> None:
         self.address = address
         if receive_buffer is None:
             self.sock = addresses.dial(address, timeout)
@@ -54,6 +63,8 @@ class Client:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.sock.settimeout(timeout)
             self.sock.connect((host, int(port)))
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
         self.timeout = timeout
         self.was_reset = False
         self._reader = Reader(self._fill)

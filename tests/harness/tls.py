@@ -50,11 +50,12 @@ def connected(
     name: str | None = "localhost",
     session: ssl.SSLSession | None = None,
     before: bytes = b"",
+    flags: int = 0,
 ) -> Iterator[ssl.SSLSocket]:
     """A connection whose handshake is done; `before` is said in the clear first."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=DEADLINE) as raw:
-        raw.sendall(before)
+        raw.sendall(before, flags)
         with context.wrap_socket(raw, server_hostname=name, session=session) as sock:
             yield sock
 

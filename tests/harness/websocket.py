@@ -57,10 +57,8 @@ def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int
 class WebSocket:
     """One subscriber: the handshake is done when it is there."""
 
-    def __init__(
-        self, address: str, target: str = "/ws", *lines: bytes, receive_buffer: int | None = None, timeout: float = 10
-    ) -> None:
-        self.client = Client(address, receive_buffer=receive_buffer, timeout=timeout)
+    def __init__(self, address: str, target: str = "/ws", *lines: bytes, **options: Any) -> None:
+        self.client = Client(address, **options)
         self.answer: Response = self.client.send(websocket(target.encode(), *lines)).read()
         if self.answer.status != 101:
             self.client.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 from pathlib import Path
@@ -12,24 +11,10 @@ import pytest
 from harness import Gateway, Origin, snapshot
 from harness.client import BadResponse, Client
 from harness.gateway import listener
+from harness.proxy import SIGNATURE, v1, v2
 from harness.requests import get
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-
-
-def v1(source: str, family: str = "TCP4", to: str = "198.51.100.1") -> bytes:
-    return f"PROXY {family} {source} {to} 4711 443\r\n".encode()
-
-
-def v2(source: str | None, *, command: int = 0x21, tlvs: bytes = b"") -> bytes:
-    body, family = tlvs, 0
-    if source is not None:
-        address = ipaddress.ip_address(source)
-        family = 0x11 if address.version == 4 else 0x21
-        body = address.packed * 2 + struct.pack(">HH", 4711, 443) + tlvs
-    return SIGNATURE + struct.pack(">BBH", command, family, len(body)) + body
 
 
 def behind(origin: Origin, *froms: str, **changes: Any) -> dict[str, Any]:

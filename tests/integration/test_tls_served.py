@@ -1,4 +1,4 @@
-"""What is served over TLS: redirects to it, WebSockets, files, idle connections."""
+"""What is served over TLS: redirects to it, WebSockets, clients behind a proxy, files, idle connections."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from harness.origin import Origin
 from harness.pki import Pki
-from harness.tls import DEADLINE, Answer, ask, config, connected
+from harness.proxy import v1, v2
+from harness.tls import DEADLINE, REFUSED, Answer, ask, config, connected
+from harness.websocket import CLOSE, PING, PONG, Frame, WebSocket
 
 from fastgate import testing
 
@@ -38,65 +43,90 @@ def test_a_listener_that_redirects_sends_everything_to_https(pki: Pki) -> None:
                 assert "strict-transport-security" not in answer.fields
 
 
-def test_websockets_over_tls_pass_the_tunnel_and_the_hub(pki: Pki) -> None:
-    def upgrade(sock: ssl.SSLSocket, path: str) -> None:
-        sock.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-        )
-        assert Answer(sock).status == 101
+ROOM = {
+    "path": "/room",
+    "channels": ["room"],
+    "format": "text",
+    "publish": {"rate": "1000/s", "burst": 1000, "echo": False},
+}
 
-    def frame(sock: ssl.SSLSocket) -> tuple[int, bytes]:
-        def exactly(n: int) -> bytes:
-            data = b""
-            while len(data) < n:
-                more = sock.recv(n - len(data))
-                assert more
-                data += more
-            return data
 
-        first, length = exactly(2)
-        if length == 126:
-            length = int.from_bytes(exactly(2), "big")
-        elif length == 127:
-            length = int.from_bytes(exactly(8), "big")
-        return first & 15, exactly(length)
-
-    def say(sock: ssl.SSLSocket, opcode: int, data: bytes) -> None:
-        size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
-        sock.sendall(bytes([0x80 | opcode]) + size + bytes(4) + data)
-
-    mapping = config({"certificates": [pki.server("a", "localhost")]})
-    mapping["realtime"] = {
-        "endpoints": {
-            "room": {
-                "path": "/room",
-                "channels": ["room"],
-                "format": "text",
-                "publish": {"rate": "1000/s", "burst": 1000, "echo": False},
-            }
-        }
-    }
+@pytest.fixture
+def rooms(pki: Pki) -> Iterator[dict[str, str]]:
+    """Addresses with TLS that lead to one endpoint: its own, and through tunnels to it in the clear and over TLS."""
+    pair = pki.server("a", "localhost", "127.0.0.1", "example.test")
+    mapping = config({"certificates": [pair]}, realtime={"endpoints": {"room": ROOM}})
+    mapping["listeners"]["plain"] = {"bind": "127.0.0.1:0"}
     with testing.serve(mapping) as inner:
-        host_port = inner.addresses["secure"]
-        with (
-            connected(host_port, pki.context()) as one,
-            connected(host_port, pki.context(ssl.TLSVersion.TLSv1_2)) as two,
-        ):
-            upgrade(one, "/room")
-            upgrade(two, "/room")
-            say(one, 9, b"are you there")
-            assert frame(one) == (10, b"are you there")
-            for size in (1, 1_000, 60_000):
-                say(one, 1, b"x" * size)
-                assert frame(two) == (1, b"x" * size)
-            for number in range(200):
-                say(two, 1, b"%d" % number)
-            got = [frame(one)[1] for _ in range(200)]
-            assert got == [b"%d" % number for number in range(200)]
-            say(one, 8, (1000).to_bytes(2, "big"))
-            assert frame(one)[0] == 8
-            assert one.recv(1) == b""  # close_notify, not a cut
+        services = {
+            "plain": {"targets": [f"http://{inner.addresses['plain']}"]},
+            "sealed": {"targets": [f"https://{inner.addresses['secure']}"], "tls": {"ca": pki.ca_file}},
+        }
+        listeners = {name: {"bind": "127.0.0.1:0", "tls": {"certificates": [pair]}} for name in services}
+        routes = {name: {"match": {"prefix": "/"}, "service": name, "listeners": [name]} for name in services}
+        with testing.serve(config({}, listeners=listeners, services=services, routes=routes)) as outer:
+            yield outer.addresses | {"itself": inner.addresses["secure"]}
+
+
+@pytest.mark.parametrize("way", ["itself", "plain", "sealed"])
+def test_websockets_over_tls_pass_tunnels_and_reach_the_hub(pki: Pki, rooms: dict[str, str], way: str) -> None:
+    with (
+        WebSocket(rooms[way], "/room", tls=pki.context()) as one,
+        WebSocket(rooms[way], "/room", tls=pki.context(ssl.TLSVersion.TLSv1_2)) as two,
+    ):
+        assert one.send(PING, b"are you there").frame() == Frame(PONG, b"are you there")
+        for size in (1, 1_000, 60_000):
+            one.text("x" * size)
+            assert two.message() == b"x" * size
+        for number in range(200):
+            two.text(str(number))
+        assert [one.message() for _ in range(200)] == [b"%d" % number for number in range(200)]
+        assert one.send(CLOSE, (1000).to_bytes(2)).closing().code == 1000
+        assert one.ended()  # close_notify, not a cut
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("header", [v1("192.0.2.1"), v2("192.0.2.1"), v2("2001:db8::1")])
+def test_the_proxy_protocol_comes_before_the_handshake(
+    pki: Pki, origin: Origin, header: bytes, version: ssl.TLSVersion
+) -> None:
+    with testing.serve(behind(pki, origin, "127.0.0.0/8")) as gateway:
+        address, context = gateway.addresses["secure"], pki.context(version)
+        for more in (0, socket.MSG_MORE):  # alone, and in one piece with the hello
+            with connected(address, context, before=header, flags=more) as sock:
+                assert ask(sock).status == 200
+                assert origin.requests[-1].get("x-forwarded-proto") == b"https"
+                assert origin.requests[-1].get("x-forwarded-for") in (b"192.0.2.1", b"2001:db8::1")
+    assert len(origin.requests) == 2
+
+
+def behind(pki: Pki, origin: Origin, *peers: str) -> dict[str, Any]:
+    mapping = config({"certificates": [pki.server("a", "localhost")]})
+    mapping["listeners"]["secure"]["proxy_protocol"] = {"from": list(peers)}
+    return mapping | {"routes": {"all": {"match": {"prefix": "/"}, "to": origin.url}}}
+
+
+@pytest.mark.parametrize(
+    ("peers", "before"),
+    [
+        (["192.0.2.0/24"], v1("192.0.2.1")),
+        (["192.0.2.0/24"], v2("192.0.2.1")),
+        (["192.0.2.0/24"], b""),
+        (["127.0.0.0/8"], b""),
+        (["127.0.0.0/8"], b"PROXY nonsense\r\n"),
+        (["127.0.0.0/8"], v1("192.0.2.1") + v1("192.0.2.1")),
+    ],
+)
+def test_without_a_proxys_word_there_is_no_handshake(pki: Pki, origin: Origin, peers: list[str], before: bytes) -> None:
+    with testing.serve(behind(pki, origin, *peers)) as gateway:
+        with pytest.raises(REFUSED), connected(gateway.addresses["secure"], pki.context(), before=before) as sock:
+            ask(sock)
+        # Within TLS it is no header of the connection but a request that is none.
+        if peers == ["127.0.0.0/8"]:
+            with connected(gateway.addresses["secure"], pki.context(), before=v1("192.0.2.1")) as sock:
+                sock.sendall(v1("192.0.2.2"))
+                assert Answer(sock).status == 400
+    assert not origin.heads
 
 
 def test_files_are_sent_over_tls(pki: Pki, tmp_path: Path) -> None:

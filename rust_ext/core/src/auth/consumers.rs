@@ -50,6 +50,7 @@ struct One {
 pub struct Consumers {
     all: Vec<One>,
     by_name: HashMap<Arc<str>, u32>,
+    by_certificate: HashMap<Box<str>, Arc<str>>,
     peppers: Vec<Arc<Pepper>>,
     keys: KeyTable<Known>,
 }
@@ -71,6 +72,12 @@ impl Consumers {
         }
         for (number, consumer) in (0..).zip(consumers) {
             let name: Arc<str> = consumer.name.as_str().into();
+            for (at, certificate) in consumer.certificates.iter().enumerate() {
+                if read.by_certificate.insert(certificate.as_str().into(), name.clone()).is_some() {
+                    let message = format!("found {certificate:?} for the second time; allowed: each name once");
+                    invalid.push(Invalid::new(format!("consumers.{number}.certificates.{at}"), message));
+                }
+            }
             read.all.push(One {
                 name: name.clone(),
                 groups: boxed(&consumer.groups),
@@ -114,6 +121,12 @@ impl Consumers {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// The consumer that a name of a client certificate belongs to: the one that lists it, else the one of that name.
+    #[must_use]
+    pub fn of_certificate<'a>(&'a self, name: &'a str) -> &'a str {
+        self.by_certificate.get(name).map_or(name, |consumer| consumer)
     }
 
     /// Makes an identity that consumer: its groups and roles are added, its tenant counts where there is none yet.
@@ -199,6 +212,7 @@ pub(super) mod tests {
             groups: vec!["partners".to_owned(), "all".to_owned()],
             roles: vec!["editor".to_owned()],
             tenant: Some("t1".to_owned()),
+            certificates: vec!["spiffe://example.org/acme".to_owned()],
             api_keys: keys.iter().map(key).collect(),
             limits: Vec::new(),
             policies: None,
@@ -217,6 +231,14 @@ pub(super) mod tests {
         assert_eq!((&*identity.roles[0], &*identity.scopes[0]), ("editor", "read"));
         assert!(!known.is_expired(999) && known.is_expired(1_000));
         assert!(consumers.keys().find(b"two").is_none());
+    }
+
+    #[test]
+    fn a_certificate_belongs_to_the_consumer_that_lists_it() {
+        let consumers = Consumers::new(&[acme(&[])], &BTreeMap::new()).unwrap();
+        assert_eq!(consumers.of_certificate("spiffe://example.org/acme"), "acme");
+        assert_eq!(consumers.of_certificate("spiffe://example.org/acme/"), "spiffe://example.org/acme/");
+        assert_eq!(consumers.of_certificate("acme"), "acme");
     }
 
     #[test]
@@ -240,7 +262,13 @@ pub(super) mod tests {
         let all = [acme(&[("a", ONE), ("b", ONE), ("c", &under)]), acme(&[])];
         let found = Consumers::new(&all, &peppers("short")).unwrap_err();
         let paths: Vec<&str> = found.iter().map(|one| one.path.as_str()).collect();
-        let wanted = ["key_pepper.p1", "consumers.1", "consumers.0.api_keys.1.digest", "consumers.0.api_keys.2.digest"];
+        let wanted = [
+            "key_pepper.p1",
+            "consumers.1.certificates.0",
+            "consumers.1",
+            "consumers.0.api_keys.1.digest",
+            "consumers.0.api_keys.2.digest",
+        ];
         assert_eq!(paths, wanted);
         assert!(found.iter().all(|one| !one.message.contains("short")));
     }

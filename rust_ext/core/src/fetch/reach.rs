@@ -63,6 +63,22 @@ impl Reach {
     /// What operators write into their own files: everything but link-local addresses.
     pub const OWN: Self = Self { private: true, loopback: true };
 
+    /// How far a URL may lead that somebody at this address gave: no nearer than they are themselves.
+    #[must_use]
+    pub fn told_by(peer: IpAddr) -> Self {
+        let judged = Self { private: false, loopback: false }.judge(peer);
+        let loopback = judged == Err(Forbidden::Loopback);
+        Self { private: loopback || judged == Err(Forbidden::Private), loopback }
+    }
+
+    /// Judges what is written in a URL that nobody here wrote: [`Reach::admits`] takes the word of who did.
+    ///
+    /// # Errors
+    /// Why it may not be asked.
+    pub fn follows(self, url: &Url) -> Result<(), Forbidden> {
+        if url.is_loopback() && !self.loopback { Err(Forbidden::Loopback) } else { Ok(()) }
+    }
+
     /// Judges an address that the host of `url` is or came to. A URL that says this machine leads nowhere else, and
     /// one that does not say so leads to it only if that is allowed.
     ///
@@ -130,6 +146,27 @@ mod tests {
         ] {
             assert_eq!(Reach::OWN.judge(ip.parse().unwrap()), Err(Forbidden::LinkLocal), "{ip}");
         }
+    }
+
+    #[test]
+    fn nobody_leads_nearer_than_they_are() {
+        let url = |text| Url::parse(text).unwrap();
+        let of = |peer: &str| Reach::told_by(peer.parse().unwrap());
+        for peer in ["8.8.8.8", "2606:4700::1111"] {
+            assert_eq!(of(peer), Reach { private: false, loopback: false }, "{peer}");
+        }
+        for peer in ["10.1.2.3", "fd12::1", "::ffff:192.168.0.1"] {
+            assert_eq!(of(peer), Reach { private: true, loopback: false }, "{peer}");
+        }
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(of(peer), Reach::OWN, "{peer}");
+        }
+        for there in ["http://127.0.0.1:9/k", "https://localhost/k", "https://a.localhost/k", "http://[::1]/k"] {
+            assert_eq!(of("8.8.8.8").follows(&url(there)), Err(Forbidden::Loopback), "{there}");
+            assert_eq!(of("10.1.2.3").follows(&url(there)), Err(Forbidden::Loopback), "{there}");
+            assert_eq!(of("127.0.0.1").follows(&url(there)), Ok(()), "{there}");
+        }
+        assert_eq!(of("8.8.8.8").follows(&url("https://keys.example/k")), Ok(()));
     }
 
     #[test]

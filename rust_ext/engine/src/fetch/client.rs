@@ -87,7 +87,7 @@ impl Client {
                 Err(failed) => return Err(failed.error),
             }
         }
-        let mut line = Line::new(self.connect(place).await?);
+        let mut line = self.connect(place).await?;
         let (got, keep) = line.exchange(&request, call.verb, place.bounds).await.map_err(|failed| failed.error)?;
         Ok(self.done(key, place, line, got, keep))
     }
@@ -124,7 +124,7 @@ impl Client {
         });
     }
 
-    async fn connect(&self, place: &Place) -> Result<Carrier, FetchError> {
+    async fn connect(&self, place: &Place) -> Result<Line, FetchError> {
         let url = &place.url;
         let addresses = self.addresses(place).await?;
         let name = url.host.to_string();
@@ -137,7 +137,10 @@ impl Client {
         for (i, address) in addresses.iter().enumerate() {
             let share = place.bounds.time / u32::try_from(addresses.len() - i).unwrap_or(1);
             match rt::timeout(share, dial::connect_tcp(*address)).await {
-                Some(Ok(stream)) => return Carrier::new(stream, tls).map_err(FetchError::Tls),
+                Some(Ok(stream)) => {
+                    let carrier = Carrier::new(stream, tls).map_err(FetchError::Tls)?;
+                    return Ok(Line::new(carrier, address.ip()));
+                }
                 Some(Err(error)) => last = FetchError::Connect(error.to_string()),
                 None => last = FetchError::Connect(io::Error::from(io::ErrorKind::TimedOut).to_string()),
             }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::task::{Context, Poll};
 
@@ -22,6 +23,7 @@ const MAX_INTERIM: u8 = 8;
 /// A connection.
 pub(super) struct Line {
     carrier: Carrier,
+    peer: IpAddr,
 }
 
 /// How an exchange failed.
@@ -47,9 +49,9 @@ struct Reading {
 }
 
 impl Line {
-    /// A connection that has just been opened.
-    pub(super) fn new(carrier: Carrier) -> Self {
-        Self { carrier }
+    /// A connection that has just been opened to this address.
+    pub(super) fn new(carrier: Carrier, peer: IpAddr) -> Self {
+        Self { carrier, peer }
     }
 
     /// Whether an idle connection is still good: nothing came that nobody asked for. Session tickets are no answer.
@@ -81,7 +83,8 @@ impl Line {
         match result {
             Ok(()) => {
                 let keep = reading.response.keep_alive() && !reading.extra && sent == request.len();
-                Ok((Got { response: reading.response, head: reading.head, body: reading.body }, keep))
+                let Reading { response, head, body, .. } = reading;
+                Ok((Got { peer: self.peer, response, head, body }, keep))
             }
             Err(error) => Err(Failed { error, silent: reading.head.is_empty() && reading.interim == 0 }),
         }

@@ -11,6 +11,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(crate) struct Call {
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Got {
+    /// Who gave it.
+    pub(crate) peer: IpAddr,
     pub(crate) response: Response,
     /// The bytes that the response is of.
     pub(crate) head: Vec<u8>,

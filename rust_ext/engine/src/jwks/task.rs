@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fastgate_core::auth::discovery;
-use fastgate_core::fetch::{Verb, max_age};
+use fastgate_core::fetch::{Reach, Verb, max_age};
 
 use super::{Origin, Remote};
 use crate::clock::{self, Clock};
@@ -66,8 +66,11 @@ async fn fetch_keys<T>(remote: &Remote<T>, client: &Client, figures: &fetch::Fig
             let got = get(client, metadata, figures).await?;
             let url = discovery::jwks_url(&got.body, issuer)
                 .map_err(|why| format!("the metadata at {} is not used: {why}", metadata.url))?;
-            let Place { reach, trust, bounds, .. } = &**metadata;
-            let (reach, trust, bounds) = (*reach, trust.clone(), *bounds);
+            // The issuer's word leads no nearer than the issuer is (class A2).
+            let reach = Reach::told_by(got.peer);
+            let refused = |why| format!("the metadata at {} is not used: its jwks_uri leads to {why}", metadata.url);
+            reach.follows(&url).map_err(refused)?;
+            let (trust, bounds) = (metadata.trust.clone(), metadata.bounds);
             Arc::new(Place { url, reach, trust, bounds, purpose: Purpose::Jwks })
         }
     };

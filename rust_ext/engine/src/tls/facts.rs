@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use fastgate_core::certificate::Certificate;
+use fastgate_core::certificate::{Certificate, Unreadable};
 use rustls::CommonState;
 
 use super::certificates::Certificates;
@@ -27,14 +27,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn read(der: &[u8]) -> Option<Self> {
-        let says = Certificate::read(der).ok()?;
+    fn read(der: &[u8]) -> Result<Self, Unreadable> {
+        let says = Certificate::read(der)?;
         let mut fingerprint = String::with_capacity(64);
         for byte in digest::digest(&digest::SHA256, der).as_ref() {
             // A String takes everything.
             let _ = write!(fingerprint, "{byte:02x}");
         }
-        Some(Self {
+        Ok(Self {
             spiffe: says.spiffe().map(str::to_owned),
             dns: says.dns,
             email: says.emails,
@@ -43,6 +43,10 @@ impl Client {
         })
     }
 }
+
+/// What a certificate that was shown says. The library verifies one whose names it does not read; who shows a name that
+/// is none is nobody, and not somebody who shows no certificate.
+pub(crate) type Shown = Result<Arc<Client>, Unreadable>;
 
 /// What is known of a connection with TLS.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ pub(crate) struct Facts {
     certificate: usize,
     /// The host it was last found to be for.
     covered: RefCell<Box<str>>,
-    client: RefCell<Option<Arc<Client>>>,
+    client: RefCell<Option<Shown>>,
 }
 
 impl Facts {
@@ -70,7 +74,7 @@ impl Facts {
     }
 
     /// Who the client is, by its certificate; one that was shown is one that was verified.
-    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+    pub(crate) fn client(&self) -> Option<Shown> {
         self.client.borrow().clone()
     }
 
@@ -133,6 +137,6 @@ impl Facts {
     }
 }
 
-fn client(state: &CommonState) -> Option<Arc<Client>> {
-    state.peer_certificates()?.first().and_then(|der| Client::read(der)).map(Arc::new)
+fn client(state: &CommonState) -> Option<Shown> {
+    state.peer_certificates()?.first().map(|der| Client::read(der).map(Arc::new))
 }

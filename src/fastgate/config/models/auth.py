@@ -23,6 +23,8 @@ ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
 )  # fmt: skip
 Algorithm = Annotated[str, choice(*ALGORITHMS)]
+CertificateName = Annotated[str, choice("spiffe", "dns", "email", "subject")]
+CertificatePart = Annotated[str, choice("spiffe", "dns", "email", "subject", "fingerprint")]
 RevokedIn = Annotated[Literal["process", "store"], choice("process", "store")]
 
 
@@ -127,6 +129,19 @@ class ExtAuth(Model):
     )
 
 
+class Mtls(Model):
+    """The client certificate of the connection, verified by its listener."""
+
+    identity: OneOrMany[CertificateName] | None = field(
+        "What becomes the subject: the first of these that the certificate has.",
+        unset="spiffe, dns, email, subject",
+        example="spiffe",
+    )
+    headers: dict[HeaderName, CertificatePart] = field(
+        "Headers written from what the certificate says.", {}, example={"x-client": "spiffe"}
+    )
+
+
 class AuthMethod(Model):
     """One way to prove who one is: exactly one key."""
 
@@ -134,7 +149,7 @@ class AuthMethod(Model):
     api_key: ApiKey | None = field("An API key.")
     basic: Basic | None = field("Basic credentials.")
     signature: Annotated[Any, Rare("signature", "Signature")] | None = field("A signed request.")
-    mtls: dict[str, Any] | None = field("A client certificate.")
+    mtls: Mtls | None = field("A client certificate.")
     introspection: Introspection | None = field("An opaque token.")
     ext_auth: ExtAuth | None = field("A service that is asked.")
 

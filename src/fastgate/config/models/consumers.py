@@ -26,6 +26,11 @@ class Consumer(Model):
     groups: list[Name] = field("Groups.", [])
     roles: list[Name] = field("Roles.", [])
     tenant: Text | None = field("The tenant.", example="acme")
+    certificates: list[Text] = field(
+        "Names of client certificates that are its own, as auth by mtls finds them.",
+        [],
+        example=["spiffe://example.org/billing"],
+    )
     api_keys: dict[Name, ConsumerKey] = field("API keys by name.", {})
     limits: Limits = field("Rates, each replacing the same-named one.", {})
     policies: Policies | None = field("Policies of this consumer.")

@@ -56,6 +56,7 @@ def _consumer(name: str, one: Consumer, book: Book) -> Plain:
         "groups": one.groups,
         "roles": one.roles,
         "tenant": one.tenant,
+        "certificates": one.certificates,
         "api_keys": keys,
         "limits": _limits(one.limits, ("limits",), cx),
         "policies": policies or None,

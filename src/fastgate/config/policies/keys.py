@@ -1,10 +1,8 @@
-"""The auth methods `api_key` and `basic` in the engine's words."""
+"""The auth methods `api_key`, `basic` and `mtls` in the engine's words."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastgate.config.models.auth import ApiKey, Basic
+from fastgate.config.models.auth import ApiKey, Basic, Mtls
 from fastgate.config.policies import Context, Plain
 from fastgate.config.policies.auth import Keys
 
@@ -28,17 +26,17 @@ def basic(value: Basic, keys: Keys, cx: Context) -> Plain:
     return {"users_file": value.users_file, "realm": realm}
 
 
-_CERTIFICATE = ("spiffe", "dns", "email", "subject")
+_NAMES = ("spiffe", "dns", "email", "subject")
 
 
-def mtls(value: dict[str, Any], keys: Keys, cx: Context) -> Plain:
-    """The client certificate of the connection: which of its names becomes the subject."""
-    for key in value:
-        if key != "identity":
-            cx.fault((*keys, key), f"found {key}; allowed: identity", found=str(key))
-    written = value.get("identity", list(_CERTIFICATE))
-    names = written if isinstance(written, list) else [written]
-    for name in names:
-        if name not in _CERTIFICATE:
-            cx.fault((*keys, "identity"), f"allowed: {', '.join(_CERTIFICATE)}, or a list of them", found=str(name))
-    return {"identity": [name for name in names if name in _CERTIFICATE]}
+def mtls(value: Mtls, keys: Keys, cx: Context) -> Plain:
+    """The client certificate of the connection; its headers are taken from clients on every route."""
+    for name in value.headers:
+        cx.reserve(name)
+    names = _NAMES if value.identity is None else value.identity
+    if not names:
+        cx.fault((*keys, "identity"), f"found an empty list; allowed: {', '.join(_NAMES)}, or a list of them")
+    return {
+        "identity": [names] if isinstance(names, str) else list(names),
+        "headers": {name.lower(): part for name, part in value.headers.items()},
+    }

@@ -155,6 +155,9 @@ pub struct Signature {
 pub struct Mtls {
     /// What becomes the subject: `spiffe`, `dns`, `email` or `subject`; the first that the certificate has.
     pub identity: Vec<String>,
+    /// Headers for the target, by what the certificate says: one of these, or `fingerprint`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Token introspection.

@@ -19,6 +19,9 @@ pub struct Consumer {
     /// Its tenant.
     #[serde(default)]
     pub tenant: Option<String>,
+    /// Names of client certificates that are its own: a SPIFFE ID, a DNS name, a mail address or a subject.
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// Its keys.
     pub api_keys: Vec<ApiKey>,
     /// Its limits: each replaces the route's of that name, the others are added.

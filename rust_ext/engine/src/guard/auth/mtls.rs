@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fastgate_core::auth::{Consumers, Identity};
+use fastgate_core::auth::{Consumers, Identity, claim_values};
+use fastgate_core::filter::Edit;
 use fastgate_core::snapshot::policies as plain;
 use serde_json::{Map, Value};
 
@@ -13,12 +14,17 @@ use crate::tls::Client;
 /// What may be the subject, in the order in which it is looked for where the config gives none.
 const PARTS: [&str; 4] = ["spiffe", "dns", "email", "subject"];
 
+/// What a certificate says, as claims.
+const CLAIMS: [&str; 5] = ["spiffe", "dns", "email", "subject", "fingerprint"];
+
 /// The method.
 #[derive(Debug)]
 pub(crate) struct Mtls {
     /// What becomes the subject: the first of these that the certificate has.
     subject: Box<[&'static str]>,
-    /// A subject that is one's name is that consumer.
+    /// What the target is told, by header.
+    headers: Box<[(Box<str>, Box<str>)]>,
+    /// Whose certificate it is.
     consumers: Arc<Consumers>,
 }
 
@@ -38,12 +44,21 @@ impl Mtls {
         if subject.is_empty() {
             subject.extend(PARTS);
         }
-        Some(Self { subject: subject.into(), consumers: cx.known() })
+        if let Some((name, part)) = of.headers.iter().find(|(_, part)| !CLAIMS.contains(&part.as_str())) {
+            cx.invalid(&format!("headers.{name}"), format!("found \"{part}\"; allowed: {}", CLAIMS.join(", ")));
+            return None;
+        }
+        let headers = of.headers.iter().map(|(name, part)| (name.as_str().into(), part.as_str().into())).collect();
+        Some(Self { subject: subject.into(), headers, consumers: cx.known() })
     }
 
     /// Who the client of this connection is. Its certificate was verified by the handshake, or there is none.
     pub(crate) fn judge(&self, ask: &Ask<'_>) -> Verdict {
-        let Some(client) = ask.conn.stream.tls().and_then(|tls| tls.facts()?.client()) else { return Verdict::Absent };
+        let client = match ask.conn.stream.tls().and_then(|tls| tls.facts()?.client()) {
+            None => return Verdict::Absent,
+            Some(Err(why)) => return Verdict::Bad(format!("the client certificate cannot be read: {why}")),
+            Some(Ok(client)) => client,
+        };
         let Some(subject) = self.subject.iter().find_map(|part| first(&client, part)) else {
             return Verdict::Bad(format!("the client certificate has none of {}", self.subject.join(", ")));
         };
@@ -53,7 +68,15 @@ impl Mtls {
             claims: Arc::new(claims(&client)),
             ..Identity::default()
         };
-        self.consumers.become_consumer(&mut identity, subject);
+        self.consumers.become_consumer(&mut identity, self.consumers.of_certificate(subject));
+        for (name, part) in &self.headers {
+            // A client's own copies are gone already: what cannot be written leaves no header.
+            if let Some(edit) =
+                claim_values::field(&identity.claims, part).and_then(|value| Edit::set(name.as_bytes(), &value).ok())
+            {
+                ask.edit(edit);
+            }
+        }
         Verdict::Known(Arc::new(identity))
     }
 }
