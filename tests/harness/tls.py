@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def ask(sock: socket.socket, host: str = "localhost", path: str = "/", *lines: s
     return Answer(sock)
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(
     address: str,
     context: ssl.SSLContext,
@@ -58,6 +58,14 @@ def connected(
         raw.sendall(before, flags)
         with context.wrap_socket(raw, server_hostname=name, session=session) as sock:
             yield sock
+
+
+def hello(context: ssl.SSLContext, name: str = "localhost") -> bytes:
+    """The first bytes of a handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
 
 
 def config(tls: dict[str, Any], **more: Any) -> dict[str, Any]:

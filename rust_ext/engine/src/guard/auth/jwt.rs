@@ -258,16 +258,22 @@ impl Jwt {
         if common.is_spent(ip, now) {
             return Verdict::Spent;
         }
+        let generation = || self.keys.current().map(|keys| keys.generation());
+        let judged_by = generation();
         match (self.verify(tokens, &text), &*self.keys) {
             (proof @ (Proof::NoKeys | Proof::Bad(Refused::UnknownKey)), KeySource::Remote(remote)) => {
                 let waiting = remote.refresh();
                 if !waiting.has_place() {
                     return verdict(ask, proof);
                 }
+                // A fetch that has ended meanwhile rings for nobody who came after it.
+                let waiting = (generation() == judged_by).then_some(waiting);
                 let (this, common, worker) = (self.clone(), common.clone(), ask.worker.clone());
                 let text = text.into_owned();
                 Verdict::Wait(Box::pin(async move {
-                    waiting.wait().await;
+                    if let Some(waiting) = waiting {
+                        waiting.wait().await;
+                    }
                     let denial = match this.verify(&worker.tokens, &text) {
                         Proof::Good(Proved { identity, edits }) => {
                             return Resumed { identity: Some(identity), edits: edits.to_vec(), ..Resumed::default() };
