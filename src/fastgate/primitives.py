@@ -1,4 +1,4 @@
-"""The compiled parts alone, without a gateway: the route trie, the strict codecs, signed tokens, keys, passwords.
+"""The compiled parts alone, without a gateway: route trie, strict codecs, signed tokens, keys, passwords, rates.
 
 ```python
 router = Router([("/users/{id}", show_user), ("/files/{rest:path}", send_file)])
@@ -6,6 +6,10 @@ router.match("GET", "/users/7")  # (show_user, {"id": "7"})
 
 verifier = JwtVerifier(open("keys.json").read(), issuer="https://id.example.com/", audience="projects")
 claims = verifier.verify(token)
+
+limiter = RateLimiter(100, per=60, burst=20)
+if not (told := limiter.take(user)):
+    wait(told.retry_after)
 ```
 """
 
@@ -25,6 +29,8 @@ from fastgate._engine import (
 )
 from fastgate._engine import (
     ParsedRequest,
+    RateDecision,
+    RateLimiter,
     Router,
     WebSocketParser,
     WebSocketViolation,
@@ -43,6 +49,8 @@ __all__ = [
     "JwtVerifier",
     "KeySet",
     "ParsedRequest",
+    "RateDecision",
+    "RateLimiter",
     "RequestRefused",
     "Router",
     "TokenRefused",

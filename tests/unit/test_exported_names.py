@@ -20,6 +20,8 @@ PRIMITIVES = [
     "JwtVerifier",
     "KeySet",
     "ParsedRequest",
+    "RateDecision",
+    "RateLimiter",
     "RequestRefused",
     "Router",
     "TokenRefused",

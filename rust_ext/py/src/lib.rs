@@ -17,6 +17,7 @@ mod job;
 mod primitives;
 mod process;
 mod queue;
+mod rate;
 mod token;
 mod websocket;
 mod yaml;
@@ -46,6 +47,8 @@ mod _engine {
     use crate::host::{Host, Simulation};
     #[pymodule_export]
     use crate::primitives::{ParsedRequest, Router, parse_request};
+    #[pymodule_export]
+    use crate::rate::{RateDecision, RateLimiter};
     #[pymodule_export]
     use crate::token::{JwtVerifier, KeySet, TokenRefused, verify_jws};
     #[pymodule_export]

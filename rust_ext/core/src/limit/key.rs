@@ -20,6 +20,12 @@ impl Key {
     pub fn words(&self) -> (u64, u64) {
         (self.high, self.low)
     }
+
+    /// The key of something that has no client: once the table is full, it shares a count by its own hash.
+    #[must_use]
+    pub fn spread(self) -> Self {
+        Self { network: self.low, ..self }
+    }
 }
 
 /// Makes keys, under a secret of the process.
