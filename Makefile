@@ -58,6 +58,7 @@ bench-realtime: .venv/package bins ## WebSocket hubs side by side: rooms, bursts
 	$(PY) -m bench.realtime
 
 bench-micro: .venv/package ## the compiled parts beside their peers in the Python world
+	$(PY) -m pip install --quiet --group micro
 	$(PY) -m pytest bench/micro --benchmark-enable --benchmark-only
 
 fuzz: ## fuzz every parser (those of the codec on nightly Rust), FUZZ_SECONDS (20) each; `make test` replays the stored corpus
