@@ -119,7 +119,7 @@ fn value(message: &dyn Message, item: &Item) -> Option<String> {
         "@path" => path(message),
         "@query" => Some(format!("?{}", text(message.query().unwrap_or_default())?)),
         "@request-target" => target(message),
-        "@target-uri" => Some(format!("{}://{}{}", message.scheme(), authority(message)?, target(message)?)),
+        "@target-uri" => uri(message),
         "@query-param" => match item.params.get("name") {
             Some(BareItem::String(name)) => parameter(message.query()?, name.as_str()),
             _ => None,
@@ -173,12 +173,23 @@ fn authority(message: &dyn Message) -> Option<String> {
     Some(text.strip_suffix(port).map(str::to_owned).unwrap_or(text))
 }
 
+/// The server itself, `*`, has an empty path (RFC 9110 §7.1), and an empty one is `/` (RFC 9421 §2.2.6).
 fn path(message: &dyn Message) -> Option<String> {
     let path = std::str::from_utf8(message.path()).ok()?;
-    Some(if path.is_empty() { "/" } else { path }.to_owned())
+    Some(if path == "*" || path.is_empty() { "/" } else { path }.to_owned())
+}
+
+/// As received: only `@authority` is normalized (RFC 9421 §2.2.2).
+fn uri(message: &dyn Message) -> Option<String> {
+    let authority = std::str::from_utf8(message.authority()).ok()?;
+    let target = if message.path() == b"*" { String::new() } else { target(message)? };
+    Some(format!("{}://{authority}{target}", message.scheme()))
 }
 
 fn target(message: &dyn Message) -> Option<String> {
+    if message.path() == b"*" {
+        return Some("*".to_owned());
+    }
     let mut target = path(message)?;
     if let Some(query) = message.query() {
         target.push('?');

@@ -183,6 +183,28 @@ fn what_is_covered_cannot_be_changed() {
 }
 
 #[test]
+fn derived_components_say_what_was_received() {
+    let lines = |path: &'static str, query: Option<&'static str>| {
+        let asked = Request { authority: "Example.COM:443", path, query, ..request(B21) };
+        let input = r#"("@method" "@scheme" "@authority" "@path" "@query" "@request-target" "@target-uri")"#;
+        let input: sfv::List = sfv::Parser::new(input).parse().unwrap();
+        let [sfv::ListEntry::InnerList(input)] = &input[..] else { panic!("one list") };
+        let base = super::base::make(&asked, input, &Components::default()).unwrap();
+        let values = base.lines().filter_map(|line| line.split_once(": ").map(|(_, value)| value.to_owned()));
+        values.take(7).collect::<Vec<_>>()
+    };
+    let own = ["POST", "https", "example.com"];
+    for (path, query, others) in [
+        ("/a%2Fb", Some("c=d"), ["/a%2Fb", "?c=d", "/a%2Fb?c=d", "https://Example.COM:443/a%2Fb?c=d"]),
+        ("/", None, ["/", "?", "/", "https://Example.COM:443/"]),
+        ("/", Some(""), ["/", "?", "/?", "https://Example.COM:443/?"]),
+        ("*", None, ["/", "?", "*", "https://Example.COM:443"]),
+    ] {
+        assert_eq!(lines(path, query), [&own[..], &others[..]].concat(), "{path} {query:?}");
+    }
+}
+
+#[test]
 fn a_signature_counts_for_its_time() {
     let rules = rules(&[]);
     for (now, held) in [
