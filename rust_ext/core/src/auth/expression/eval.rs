@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use super::functions::call;
 use super::node::{Fold, Node, Who};
 use super::syntax::Operator;
-use super::value::{MAX_ITEMS, NO_KEY, NO_OVERLOAD, OVERFLOW, Result, TOO_LONG, Trouble, Value, equal, order};
+use super::value::{Kind, MAX_ITEMS, NO_KEY, NO_OVERLOAD, OVERFLOW, Result, TOO_LONG, Trouble, Value, equal, order};
 use super::{Facts, functions, time};
 use crate::route::form;
 
@@ -241,7 +241,13 @@ impl<'a> Run<'a> {
     }
 
     fn contains(&self, value: &Value<'a>, of: &Value<'a>) -> Result<bool> {
-        let Some(length) = of.len() else { return of.member(value).map(|found| found.is_some()) };
+        let Some(length) = of.len() else {
+            // What can be no key is no question, rather than an answer whose negation would pass.
+            if !matches!(value.kind(), Kind::Text | Kind::Bool | Kind::Int | Kind::Uint | Kind::Double) {
+                return Err(NO_OVERLOAD);
+            }
+            return of.member(value).map(|found| found.is_some());
+        };
         if length > MAX_ITEMS {
             return Err(TOO_LONG);
         }

@@ -260,6 +260,16 @@ pub(super) fn call<'a>(run: &Run<'_>, function: Function, a: Value<'a>, b: Value
     })
 }
 
+/// As other implementations of CEL write it, C's `%g` with as many digits as it takes: an exponent below -4 and from 6 on.
+fn show_double(number: f64) -> String {
+    let written = format!("{number:e}");
+    match written.split_once('e').and_then(|(digits, power)| Some((digits, power.parse::<i32>().ok()?))) {
+        Some((digits, power @ ..-4)) => format!("{digits}e-{:02}", -power),
+        Some((digits, power @ 6..)) => format!("{digits}e+{power:02}"),
+        _ => number.to_string(),
+    }
+}
+
 fn size(value: &Value<'_>) -> Result<i64> {
     let count = match value {
         Value::Text(text) => text.chars().count(),
@@ -316,7 +326,7 @@ fn convert(function: Function, value: Value<'_>) -> Result<Value<'_>> {
         (Function::Text, Value::Bool(value)) => Value::Text(Cow::Borrowed(if *value { "true" } else { "false" })),
         (Function::Text, Value::Int(number)) => Value::Text(Cow::Owned(number.to_string())),
         (Function::Text, Value::Uint(number)) => Value::Text(Cow::Owned(number.to_string())),
-        (Function::Text, Value::Double(number)) => Value::Text(Cow::Owned(number.to_string())),
+        (Function::Text, Value::Double(number)) => Value::Text(Cow::Owned(show_double(*number))),
         (Function::Text, Value::Bytes(bytes)) => {
             Value::Text(Cow::Owned(String::from_utf8(bytes.to_vec()).map_err(|_| Trouble("bytes that are not UTF-8"))?))
         }
