@@ -92,7 +92,7 @@ class Message:
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + self.body
 
 
 def signed(message: Message, key: str = "ed25519", **more: Any) -> Message:
@@ -378,21 +378,28 @@ TOUCHES: dict[str, Callable[[Message], object]] = {
 }
 
 
+def is_there(message: Message, component: str) -> bool:
+    """Whether the oracle finds a value for it."""
+    signer = HTTPMessageSigner(signature_algorithm=ORACLE["ed25519"])
+    try:
+        signer.prepare(message, key_id="x", covered_component_ids=(component,))
+    except HTTPMessageSignaturesException:
+        return False
+    return True
+
+
 @settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     message=MESSAGES,
-    covered=st.lists(COMPONENTS, max_size=6, unique=True),
+    covered=st.lists(COMPONENTS, min_size=3, max_size=8, unique=True),
     key=st.sampled_from(["hmac-sha256", "ecdsa-p256-sha256", "ed25519"]),
     touch=st.sampled_from(list(TOUCHES)),
 )
 def test_another_implementation_says_the_same(
     strict: Gateway, message: Message, covered: list[str], key: str, touch: str
 ) -> None:
-    try:
-        signed(message, key, covered_component_ids=tuple(covered))
-    except HTTPMessageSignaturesException:
-        # What is covered is not there: no signature can be made, so there is nothing to compare.
-        return
+    # What is not there cannot be signed.
+    signed(message, key, covered_component_ids=tuple(one for one in covered if is_there(message, one)))
     TOUCHES[touch](message)
     with strict.client() as client:
         answer = client.exchange(message.bytes())
