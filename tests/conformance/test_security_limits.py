@@ -9,6 +9,7 @@ from pathlib import Path
 from conformance.cases import get
 from harness import BadResponse, Client, Gateway, Origin, OriginConnection, Received, snapshot
 from harness.client import wait_for
+from harness.gateway import SMALL_PAGES
 from harness.origin import echo
 
 HOST = b"Host: example.test\r\n"
@@ -109,7 +110,7 @@ def test_d1_slow_read(engine: Path) -> None:
 
     with (
         Origin(script, keep=False) as origin,
-        Gateway(snapshot(origin.url, process={"write_stall_ms": 1500})) as gateway,
+        Gateway(snapshot(origin.url, process={"write_stall_ms": 1500}), wrap=SMALL_PAGES) as gateway,
     ):
         before = gateway.rss()
         with Client(gateway.address, receive_buffer=8192, timeout=15) as client:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
@@ -25,6 +26,12 @@ from harness.client import Client, wait_for
 
 Json = dict[str, Any]
 DEADLINE = 10.0
+SMALL_PAGES = (
+    sys.executable,
+    "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(41, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+)
+"""`wrap` for tests of memory: without pages of 2 MiB (PR_SET_THP_DISABLE), of which one byte counts whole."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -253,11 +260,23 @@ class Gateway:
         return [text for text in self.out if text.startswith(starts)]
 
     def rss(self) -> int:
-        """Resident bytes, from the kernel."""
+        """Resident bytes of its own: not the pages of its program, which come with the first use of its code."""
+        return self._status("RssAnon")
+
+    def watch(self) -> int:
+        """Resident bytes now; from now on the kernel keeps their `peak`."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        return self._status("VmRSS")
+
+    def peak(self) -> int:
+        """Most resident bytes since `watch`, pages of its program included: its code should have run before."""
+        return self._status("VmHWM")
+
+    def _status(self, key: str) -> int:
         for text in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if text.startswith("VmRSS:"):
+            if text.startswith(f"{key}:"):
                 return int(text.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+        raise AssertionError(f"no {key}")
 
     def descriptors(self) -> int:
         """Open descriptors, over every descriptor table of the process (workers may have private ones)."""

@@ -315,10 +315,10 @@ fn read(path: &str, max_bytes: u64) -> Result<(Stamp, Vec<u8>), String> {
         if !metadata.is_file() {
             return Err(format!("{path} is no file"));
         }
-        let content = read_at_most(&file, max_bytes).map_err(failed)?;
-        let Some(content) = content else {
-            return Err(format!("{path} is larger than {max_bytes} bytes, the most that is read"));
-        };
+        // One that says how large it is need not be read to be refused.
+        let large = || format!("{path} is larger than {max_bytes} bytes, the most that is read");
+        let said = Some(metadata.len()).filter(|len| *len <= max_bytes).ok_or_else(large)?;
+        let content = read_at_most(&file, said, max_bytes).map_err(failed)?.ok_or_else(large)?;
         let stamp = Stamp::of(&metadata);
         if file.metadata().is_ok_and(|after| Stamp::of(&after) == stamp) {
             return Ok((stamp, content));
@@ -327,8 +327,9 @@ fn read(path: &str, max_bytes: u64) -> Result<(Stamp, Vec<u8>), String> {
     Err(format!("{path} changes while it is read"))
 }
 
-fn read_at_most(file: &File, max_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
-    let mut content = Vec::new();
+fn read_at_most(file: &File, said: u64, max_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
+    // One byte more, so that the end is seen without more room.
+    let mut content = Vec::with_capacity(usize::try_from(said).unwrap_or(0).saturating_add(1));
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut content)?;
     Ok((content.len() as u64 <= max_bytes).then_some(content))
 }

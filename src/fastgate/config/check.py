@@ -217,4 +217,5 @@ def _auth(path: KeyPath, policies: dict[str, Any], drafts: list[Draft]) -> None:
     methods = auth.get("any_of") if isinstance(auth, dict) else None
     for number, item in enumerate(methods if isinstance(methods, list) else ()):
         if isinstance(item, dict):
-            _one_of((*path, "auth", "any_of", number), item, AUTH_METHODS, drafts, needed=True)
+            # A key that is none of them is unknown, and that is said already.
+            _one_of((*path, "auth", "any_of", number), item, AUTH_METHODS, drafts, needed=not item)

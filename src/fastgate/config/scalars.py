@@ -254,7 +254,8 @@ def _rate(value: Any) -> tuple[int, int]:
     rate = units.parse_rate(value) if isinstance(value, str) else None
     if rate is None or rate[0] < 1:
         nearest = units.nearest_rate(value) if isinstance(value, str) else f"{value}/s" if type(value) is int else None
-        raise refuse(value, "a rate such as 100/s, 30/m or 10000/d", nearest=nearest)
+        none = rate is not None or value == 0
+        raise refuse(value, "a rate such as 100/s, 30/m or 10000/d", nearest=None if none else nearest)
     return rate
 
 

@@ -111,13 +111,17 @@ SEEN_BY_THE_READER_ONLY = {"key_twice", "key_route_twice"}
 
 
 def test_the_schema_refuses_most_mistakes() -> None:
+    """Most of those that one value shows: what several say together, or only the engine judges, no schema sees."""
     refused, taken = [], []
     for path in sorted((Path(__file__).parent / "errors").glob("*.yaml")):
         try:
             value = yaml.safe_load(path.read_text())
         except (yaml.YAMLError, ValueError):
             continue
-        (taken if VALIDATOR.is_valid(value) else refused).append(path.stem)
+        if not VALIDATOR.is_valid(value):
+            refused.append(path.stem)
+        elif "found " in path.with_suffix(".txt").read_text():
+            taken.append(path.stem)
     assert len(refused) > len(taken), taken
     assert [name for name in taken if name.startswith("key_") and name not in SEEN_BY_THE_READER_ONLY] == []
 

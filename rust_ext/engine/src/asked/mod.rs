@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastgate_core::fetch::{Reach, Url};
+use fastgate_core::fetch::{Host, Reach, Url};
 
 pub(crate) use ext_auth::{ExtAuth, Facts, Said};
 pub(crate) use introspection::{Introspection, Introspections, Worth};
@@ -25,9 +25,13 @@ pub(crate) fn place(
     purpose: Purpose,
     trusts: &Trusts,
 ) -> Result<Arc<Place>, (&'static str, String)> {
-    let url = Url::parse(url).map_err(|why| ("url", format!("is no URL that is asked: {why}")))?;
+    let url = Url::parse(url).map_err(|why| ("url", format!("found no URL that is asked: {why}")))?;
     if purpose != Purpose::ExtAuth && !url.is_secure() {
-        return Err(("url", "begins with https://; only this machine is asked without".to_owned()));
+        return Err(("url", "found http://; allowed: https://, and http:// for this machine alone".to_owned()));
+    }
+    // What a name comes to is judged when it is asked.
+    if let Host::Ip(ip) = url.host {
+        reach.admits(&url, ip).map_err(|why| ("url", format!("found {why}, which is not asked")))?;
     }
     let trust = match (url.tls, ca) {
         (true, ca) => Some(trusts.get(&Terms::of_ca(ca, true))?),

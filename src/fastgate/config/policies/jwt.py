@@ -77,8 +77,14 @@ def _inline(items: list[Any], keys: Keys, cx: Context) -> str:
         return "\n".join(pems)
     if pems:
         cx.fault(keys, "found PEM keys beside others; allowed: PEM keys alone, or JWKs and secrets")
-    mapped = enumerate(items)
-    return json.dumps({"keys": [_jwk(item, (*keys, at), cx) for at, item in mapped if isinstance(item, JwtKey)]})
+    mapped = [(at, item) for at, item in enumerate(items) if isinstance(item, JwtKey)]
+    kids = [item.kid for _, item in mapped]
+    for number, (at, item) in enumerate(mapped):
+        # Of two keys with one name neither would ever be used.
+        if item.kid is not None and item.kid in kids[:number]:
+            message = f"found {item.kid} for the second time; allowed: each kid once"
+            cx.fault((*keys, at, "kid"), message, found=item.kid)
+    return json.dumps({"keys": [_jwk(item, (*keys, at), cx) for at, item in mapped]})
 
 
 def _jwk(key: JwtKey, keys: Keys, cx: Context) -> Plain:

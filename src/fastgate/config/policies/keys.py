@@ -19,9 +19,8 @@ def basic(value: Basic, keys: Keys, cx: Context) -> Plain:
     """Basic credentials."""
     realm = value.realm or "gateway"
     if not realm.isascii() or not realm.isprintable() or '"' in realm or "\\" in realm:
-        cx.fault(
-            (*keys, "realm"), "allowed: visible ASCII characters and spaces, no quotes, no backslashes", found=realm
-        )
+        message = "found a character that is none of these; allowed: visible ASCII, spaces, no quotes, no backslashes"
+        cx.fault((*keys, "realm"), message, found=realm)
         realm = "gateway"
     return {"users_file": value.users_file, "realm": realm}
 

@@ -10,6 +10,8 @@ def signature(value: Signature, keys: tuple[str | int, ...], cx: Context) -> Pla
     """The method `signature` of `auth`."""
     if not value.keys:
         cx.fault((*keys, "keys"), "found an empty map; allowed: at least one key")
+    if not value.components:
+        cx.fault((*keys, "components"), "found an empty list, and such a signature fits every request; allowed: some")
     return {
         "keys": {name: cx.secret(secret, (*keys, "keys", name)) for name, secret in value.keys.items()},
         "components": value.components,

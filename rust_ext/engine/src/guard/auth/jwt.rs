@@ -130,14 +130,21 @@ impl Jwt {
         let keys = match cx.state.jwt.sources.get(plain, cx.state) {
             Ok(keys) => keys,
             Err(why) => {
-                cx.invalid("keys", why);
+                // Where it stands in the config.
+                let key = match &plain.keys {
+                    plain::KeySource::Inline(_) => "keys",
+                    plain::KeySource::File(_) | plain::KeySource::Url(_) => "jwks",
+                    plain::KeySource::Discovery => "issuer",
+                };
+                cx.invalid(key, why);
                 return None;
             }
         };
         if keys.current().is_some_and(|keys| keys.algorithms().and(algorithms).is_empty()) {
-            cx.invalid("algorithms", "no key is for any of these");
+            cx.invalid("algorithms", "no key is for any of these; allowed: those that fit a key");
             return None;
         }
+        super::headers_can_be_written(&plain.headers, cx)?;
         let boxed = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect::<Box<[Box<str>]>>();
         let path = |path: &Option<String>, default: &str| path.as_deref().unwrap_or(default).into();
         let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);

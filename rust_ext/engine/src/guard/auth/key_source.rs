@@ -63,7 +63,12 @@ impl Sources {
         }
         let source = Arc::new(match plain {
             plain::KeySource::Inline(text) => {
-                KeySource::Fixed(Arc::new(KeySet::parse(text.0.as_bytes(), generation(), true)?))
+                let keys = KeySet::parse(text.0.as_bytes(), generation(), true)?;
+                // Of a provider's keys those that nobody can use are left out; of the config's own each is meant.
+                if let Some(why) = keys.skipped().first() {
+                    return Err(why.clone());
+                }
+                KeySource::Fixed(Arc::new(keys))
             }
             plain::KeySource::File(path) => {
                 let file = Watched::file(path, MAX_SET as u64, |text| KeySet::parse(text, generation(), true))?;

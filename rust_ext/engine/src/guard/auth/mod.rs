@@ -11,10 +11,12 @@ mod mtls;
 mod pool;
 mod signature;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastgate_core::auth::failures::{Budget, Failures};
 use fastgate_core::auth::{Identity, Scheme, Shown, authorization, cookie, header, query};
+use fastgate_core::filter::Edit;
 use fastgate_core::snapshot::policies as plain;
 
 pub(crate) use common::Common;
@@ -180,6 +182,17 @@ fn method_of(
             Some((Method::Signature(signature), common::Challenge::of("Signature")))
         }),
     }
+}
+
+/// Whether what the target is told has names that may be written: framing and hop-by-hop headers are nobody's.
+fn headers_can_be_written(headers: &BTreeMap<String, String>, cx: &mut Compile<'_>) -> Option<()> {
+    for name in headers.keys() {
+        if let Err(why) = Edit::set(name.as_bytes(), b"x") {
+            cx.invalid("headers", format!("found {name}: {why}"));
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// Whether a method reads `Authorization: Bearer`.

@@ -48,6 +48,7 @@ impl Mtls {
             cx.invalid(&format!("headers.{name}"), format!("found \"{part}\"; allowed: {}", CLAIMS.join(", ")));
             return None;
         }
+        super::headers_can_be_written(&of.headers, cx)?;
         let headers = of.headers.iter().map(|(name, part)| (name.as_str().into(), part.as_str().into())).collect();
         Some(Self { subject: subject.into(), headers, consumers: cx.known() })
     }
