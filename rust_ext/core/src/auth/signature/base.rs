@@ -87,8 +87,8 @@ pub(super) fn make(message: &dyn Message, input: &InnerList, asked: &Components)
         }
         let name = identifier(item);
         let value = value(message, item).ok_or(Refusal::Component)?;
-        // A line break would make two components of one.
-        if value.contains(['\n', '\r']) {
+        // A line break would make two components of one; what is not ASCII is covered by `bs` (RFC 9421 §2.5).
+        if !value.is_ascii() || value.contains(['\n', '\r']) {
             return Err(Refusal::Component);
         }
         base.push_str(&name);

@@ -180,6 +180,9 @@ fn what_is_covered_cannot_be_changed() {
     let mut twice = request(B22);
     twice.query = Some("Pet=dog&param=Value&P%65t=cat");
     assert_eq!(at(&twice, &rules(&[]), CREATED_MS), Err(Refusal::Component), "a parameter that is there twice");
+    let mut foreign = request(B23);
+    foreign.fields[1].1 = "é".to_owned();
+    assert_eq!(at(&foreign, &rules(&[]), CREATED_MS), Err(Refusal::Component), "a base is ASCII");
 }
 
 #[test]
