@@ -6,6 +6,7 @@ import collections
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ getMinutes( getSeconds( getMilliseconds( all( exists( exists_one( map( filter( h
 def check(table: Path) -> int:
     """What `cel_table.py --check` says. In a process of its own: the other implementation miscounts references."""
     if importlib.util.find_spec("cel_expr_python") is None:
-        assert os.environ.get("CI") != "true", "cel-expr-python must be there in CI"
+        wheels = (sys.platform, platform.machine()) == ("linux", "x86_64")
+        assert os.environ.get("CI") != "true" or not wheels, "cel-expr-python must be there in CI"
         pytest.skip("cel-expr-python is not installed")
     command = [sys.executable, str(ROOT / "tools" / "cel_table.py"), "--check", "--to", str(table)]
     return subprocess.run(command, timeout=100, check=False).returncode
