@@ -74,7 +74,7 @@ fn write(part: &Part, parts: &mut Parts, ask: &Ask<'_>) -> Option<()> {
         Part::Consumer => text(known()?.consumer.as_deref()),
         Part::Key => text(known()?.key.as_deref()),
         Part::Subject => text(known()?.subject.as_deref()),
-        Part::Tenant => text(ask.identity()?.tenant.as_deref()),
+        Part::Tenant => text(ask.tenant().map(|tenant| &**tenant)),
         Part::Claim(path) => claim(known()?, path, parts),
         Part::Header(name) => {
             // Every line counts: a second one must not hide behind the first.
