@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::metrics::process::Process;
+use crate::tls::{Validity, validity};
 use crate::worker::{ENDED, Shared};
 
 /// A worker that has not swept for so long is stuck; it sweeps twice a second.
@@ -167,6 +168,7 @@ pub(crate) fn health(shared: &Shared) -> (State, Value) {
         workers(shared),
         config(shared),
         files(shared),
+        tls(shared),
         targets(shared),
         store(shared),
         limit("descriptors", "open", process.descriptors, process.max_descriptors),
@@ -239,6 +241,13 @@ fn config(shared: &Shared) -> Check {
 fn files(shared: &Shared) -> Check {
     let (watched, refused) = shared.registry.guards.watchlist.state();
     Check::new("files", State::Degraded, refused, json!({"watched": watched}))
+}
+
+fn tls(shared: &Shared) -> Check {
+    let now = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+    let Validity { reasons, listeners, ending, invalid } = validity(&shared.live(), now);
+    let figures = json!({"listeners": listeners, "ending": ending, "invalid": invalid});
+    Check::new("tls", State::Degraded, reasons, figures)
 }
 
 fn targets(shared: &Shared) -> Check {

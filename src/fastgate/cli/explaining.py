@@ -64,6 +64,7 @@ def explain(
     except ValueError as error:
         raise UsageError(f"--from: {error}") from None
     answer["listener"] = listener
+    answer["tls"] = next(one for one in plain["listeners"] if one["name"] == listener).get("tls")
     if "route" in answer:
         answer["policies"] = list(policies(snapshot, answer["route"]))
         answer["place"] = _place(snapshot, route_path(answer["route"], snapshot.loaded.config))
@@ -160,6 +161,8 @@ def _text(answer: Plain, plain: Plain, asked: str) -> Iterator[str]:
     on = colours()
     yield paint(f"{asked} on listener {answer['listener']}", BOLD, on)
     outcome = answer["outcome"]
+    if answer["tls"] is not None:
+        yield f"  {_tls(answer['tls'])}"
     if outcome == "refused":
         yield paint(
             f"  refused with {answer['status']} before any route: {answer['detail']} ({answer['reason']})", RED, on
@@ -184,6 +187,16 @@ def _text(answer: Plain, plain: Plain, asked: str) -> Iterator[str]:
             yield from table(rows, indent="  ")
             if (more := answer["candidates"].get(kind, 0) - len(rows)) > 0:
                 yield paint(f"  and {more} more", DIM, on)
+
+
+def _tls(tls: Plain) -> str:
+    """What a client meets before its request is read."""
+    oldest = {"1.2": "TLS 1.2 or 1.3", "1.3": "TLS 1.3"}[tls["min_version"]]
+    said = f"{oldest}; certificates: {', '.join(one['cert'] for one in tls['certificates'])}"
+    if (clients := tls.get("client_auth")) is not None:
+        how = "a client certificate is needed" if clients["mode"] == "required" else "a client certificate may be shown"
+        said += f"; {how}, of {clients['ca']}"
+    return said
 
 
 def _chosen(answer: Plain, plain: Plain, on: bool) -> Iterator[str]:

@@ -77,6 +77,7 @@ def _facts(status: Plain, before: Plain | None) -> Iterator[str]:
     if listeners:
         shown = [f"{name} {_address(one)}" for name, one in listeners.items()]
         yield f"listeners    {'   '.join(shown)}"
+    yield from _certificates((status.get("health") or {}).get("checks", {}).get("tls") or {})
     yield f"workers      {status.get('workers', stats.get('workers', '-'))}"
     accepted = stats.get("accepted", 0)
     line = f"connections  {count(stats.get('connections', 0))} open, {count(accepted)} accepted"
@@ -105,6 +106,23 @@ def _facts(status: Plain, before: Plain | None) -> Iterator[str]:
             yield f"{word:<13}{'   '.join(f'{name} {count(number)}' for name, number in some.items())}"
     yield from _realtime(stats, earlier, seconds)
     yield from _access_log(stats, earlier, seconds)
+
+
+def _certificates(tls: Plain) -> Iterator[str]:
+    """Each listener's certificates: for whom, and until when."""
+    rows = []
+    for listener, certificates in (tls.get("listeners") or {}).items():
+        for one in certificates:
+            names = ", ".join(one["names"]) or "no name"
+            if more := one.get("more_names"):
+                names += f" and {more} more"
+            left = one["not_after"] - time.time()
+            until = time.strftime("%Y-%m-%d", time.gmtime(one["not_after"]))
+            rows.append(
+                [listener, names, f"until {until}", f"{span(left)} left" if left > 0 else "EXPIRED", one["file"]]
+            )
+    for number, line in enumerate(table(rows)):
+        yield f"{'certificates' if number == 0 else '':<13}{line}"
 
 
 def _realtime(stats: Plain, earlier: Plain | None, seconds: float) -> Iterator[str]:

@@ -60,6 +60,11 @@ impl Certificates {
         Self { entries, exact, wildcard, default }
     }
 
+    /// All of them, in the order of the config.
+    pub(super) fn all(&self) -> &[Entry] {
+        &self.entries
+    }
+
     /// The one that a handshake was given.
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
         self.entries.get(index)

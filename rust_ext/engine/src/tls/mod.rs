@@ -8,8 +8,10 @@ mod facts;
 mod handshake;
 mod policy;
 mod served;
+mod validity;
 
 pub(crate) use facts::{Client, Facts};
 pub(crate) use handshake::{begin, greet, judge};
 pub(crate) use policy::Policy;
 pub(crate) use served::{Served, Sources, redirect};
+pub(crate) use validity::{Validity, validity};

@@ -71,6 +71,11 @@ impl Served {
         self.policy.get()
     }
 
+    /// The settings it was made of.
+    pub(super) fn settings(&self) -> &ListenerTls {
+        &self.settings
+    }
+
     /// Its number; of all listeners no two have the same.
     #[inline]
     pub(crate) fn generation(&self) -> u64 {
