@@ -51,6 +51,8 @@ SHARE = f"{SUCCESSFUL} / {rate('fastgate_requests_total', ROUTES)}"
 WORKERS = f"sum by (instance) (fastgate_workers{{{ALL}}})"
 BUSY = f"{rate('process_cpu_seconds_total', ALL, 'instance')} / {WORKERS}"
 BY_SERVICE = f"sum by (le, service) (rate(fastgate_request_seconds_bucket{{{SERVICES}}}{WINDOW}))"
+HITS = rate("fastgate_jwt_cache_requests_total", f'{ALL}, result="hit"')
+DECIDED = f'{ALL}, outcome!="allowed"'
 REUSED = rate("fastgate_upstream_connections_reused_total", ALL)
 OPENED = rate("fastgate_upstream_connections_opened_total", ALL)
 
@@ -165,6 +167,35 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ((f"histogram_quantile(0.99, {BY_SERVICE})", "{{service}}"),),
                 "s",
                 "99 of 100 requests of a service took less time.",
+            ),
+        ),
+    ),
+    (
+        "Policies and TLS",
+        (
+            Panel(
+                "Who was asked for",
+                ((rate("fastgate_auth_requests_total", ALL, "method, outcome"), "{{method}} {{outcome}}"),),
+                "reqps",
+                "Requests to routes with auth, by the method whose credential was shown and how that ended.",
+            ),
+            Panel(
+                "Limits",
+                ((rate("fastgate_limit_decisions_total", DECIDED, "limit, outcome"), "{{limit}} {{outcome}}"),),
+                "reqps",
+                "Requests that limits denied or delayed, or would have.",
+            ),
+            Panel(
+                "Tokens remembered",
+                ((f"{HITS} / {rate('fastgate_jwt_cache_requests_total', ALL)}", "hits"),),
+                "percentunit",
+                "The share of tokens that had been verified before.",
+            ),
+            Panel(
+                "TLS handshakes",
+                ((rate("fastgate_tls_handshakes_total", ALL, "result, version"), "{{result}} {{version}}"),),
+                "cps",
+                "By how they ended: full and resumed ones went well.",
             ),
         ),
     ),

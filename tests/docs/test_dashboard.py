@@ -35,6 +35,21 @@ WRITTEN = [
 # Prometheus adds these when it scrapes.
 SCRAPED = {"instance", "job"}
 OPENED = "internal metrics "
+# The key of RFC 7517 appendix A.1; nobody here has its other half.
+KEY = """{"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"""
+JWT = {
+    "issuer": "https://id.example.com/", "audience": ["app"], "keys": {"inline": KEY}, "algorithms": None, "types": [],
+    "skew_ms": 0, "max_age_ms": None, "required_claims": [], "headers": {}, "roles_from": None, "scopes_from": None,
+    "token": {"header": "authorization", "cookie": None, "query": "token"}, "groups_from": None, "consumer_from": None,
+    "revocation": None,
+}  # fmt: skip
+LIMIT = {
+    "name": "burst", "scope": "routes/known", "count": 9, "window_ms": 1_000, "burst": 9, "per": ["client_ip"],
+    "cost": 1, "dry_run": False, "window": "flowing", "then": [], "sync_ms": None, "on_store_failure": "local",
+}  # fmt: skip
+AUTH = {"any_of": [{"jwt": JWT}], "anonymous": None, "failures": 1_000, "failures_ms": 60_000}
+POLICIES = {"auth": AUTH, "limits": [LIMIT]}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +61,11 @@ def answered(engine: Path) -> dict[str, set[str]]:
             route("app", "origin", match(prefix="/"), histogram=True),
             route("dead", "dead", match(prefix="/dead")),
             route("ping", respond(200), match(path="/ping")),
+            route("known", respond(200), match(prefix="/known"), policies=0),
         ]
         snap = snapshot(origin.url, routes=routes, services=[service("dead", "http://127.0.0.1:1")])
-        with Gateway(snap | {"internal": [internal]}) as gateway:
-            for path in ("/a", "/ping", "/dead", "/%2e%2e"):
+        with Gateway(snap | {"internal": [internal], "policies": [POLICIES]}) as gateway:
+            for path in ("/a", "/ping", "/dead", "/%2e%2e", "/known", "/known?token=a.b.c"):
                 ask(gateway.address, path)
             wait_for(lambda: any(line.startswith(OPENED) for line in gateway.out), "the internal listener")
             address = next(line.removeprefix(OPENED) for line in gateway.out if line.startswith(OPENED))

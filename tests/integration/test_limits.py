@@ -86,7 +86,7 @@ def test_all_workers_count_together_and_exactly() -> None:
         # One comes back every 36 s.
         assert 100 <= len(passed) <= 101
         decided = scrape(place(gateway, "metrics"))
-        denied = value(decided, "fastgate_limit_requests_total", limit="burst", scope="routes/all", decision="denied")
+        denied = value(decided, "fastgate_limit_decisions_total", limit="burst", scope="routes/all", outcome="denied")
         assert denied == 240 - len(passed)
         assert value(decided, "fastgate_limit_keys", limit="burst", scope="routes/all", by="key") == 1
 
@@ -131,7 +131,7 @@ def test_cost_dry_run_and_fields_of_answers_that_pass() -> None:
         found = scrape(place(gateway, "metrics"))
         counted = {
             decision: value(
-                found, "fastgate_limit_requests_total", limit="watch", scope="routes/all", decision=decision
+                found, "fastgate_limit_decisions_total", limit="watch", scope="routes/all", outcome=decision
             )
             for decision in ("allowed", "dry_run", "denied")
         }
@@ -145,7 +145,7 @@ def test_steps_delay_then_refuse_for_long() -> None:
         with gateway.client() as client:
             assert 3_500 <= int(dict(ask(client).fields)[b"Retry-After"]) <= 3_600
         found = scrape(place(gateway, "metrics"))
-        assert value(found, "fastgate_limit_requests_total", limit="steps", scope="routes/all", decision="delayed") == 2
+        assert value(found, "fastgate_limit_decisions_total", limit="steps", scope="routes/all", outcome="delayed") == 2
 
 
 @pytest.mark.parametrize("window", ["day", "rolling"])

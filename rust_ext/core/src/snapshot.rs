@@ -76,6 +76,14 @@ pub struct Snapshot {
     pub audit: Option<policies::Audit>,
 }
 
+impl Snapshot {
+    /// Whether requests are counted by tenant.
+    #[must_use]
+    pub fn counts_tenants(&self) -> bool {
+        self.internal.iter().any(|internal| internal.tenants)
+    }
+}
+
 /// Ceilings of the process (the config's top-level `limits`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

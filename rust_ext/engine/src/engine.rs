@@ -273,6 +273,7 @@ impl Engine {
             self.shared.max_connections.store(max, Relaxed);
         }
         self.shared.follow_trail(audit);
+        self.shared.series.follow(snapshot);
         self.shared.log.set_level(live.level);
         let ordered: Vec<Bind> = live.listeners.iter().map(|listener| binds[&listener.key()].clone()).collect();
         let (sender, answers) = channel();

@@ -35,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// Some route answers preflights.
     pub(crate) preflights: bool,
+    /// Requests are counted by tenant.
+    pub(crate) tenants: bool,
     /// Who uses the gateway.
     pub(crate) consumers: Vec<Consumer>,
     /// Who may publish over HTTP.
@@ -252,6 +254,7 @@ impl Live {
                 routes,
                 services,
                 preflights,
+                tenants: snapshot.counts_tenants(),
                 consumers,
                 keys,
                 access,

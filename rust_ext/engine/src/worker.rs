@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use fastgate_core::http1::Request;
+use fastgate_core::snapshot::Snapshot;
 
 use crate::accept::Listener;
 use crate::buffers::{Blocks, Scratch};
@@ -26,7 +27,7 @@ use crate::listen::Bind;
 use crate::live::Live;
 use crate::log::access::Lines;
 use crate::log::{Limits, Log, Trail, Writer};
-use crate::metrics::{Metrics, Places, RouteSlot, Times};
+use crate::metrics::{MAX_TIMED, Metrics, Places, RouteSlot, Times};
 use crate::pool::{Pool, Pools};
 use crate::publish::Api;
 use crate::rt::Inbox;
@@ -65,11 +66,26 @@ pub(crate) struct Shared {
     pub(crate) api: Api,
 }
 
-/// Who has histograms of its own, decided for all workers together.
+/// Tenants with counts of their own; the others share one.
+pub(crate) const MAX_TENANTS: usize = 1_000;
+
+/// Who has histograms or counts of its own, decided for all workers together.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
-    pub(crate) services: Places,
-    pub(crate) routes: Places,
+    pub(crate) services: Places<MAX_TIMED>,
+    pub(crate) routes: Places<MAX_TIMED>,
+    pub(crate) tenants: Places<MAX_TENANTS>,
+}
+
+impl Series {
+    /// Keeps places for the tenants that the config names, before others take them.
+    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        if snapshot.counts_tenants() {
+            snapshot.consumers.iter().filter_map(|consumer| consumer.tenant.as_deref()).for_each(|tenant| {
+                self.tenants.place(tenant);
+            });
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {

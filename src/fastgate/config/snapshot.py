@@ -272,7 +272,10 @@ def _internal(config: Config) -> list[Plain]:
         one: Any = getattr(config, name)
         if one is not False:
             written = one is not None and "bind" in one.model_fields_set
-            found.append({"name": name, "bind": one.bind if written else default, "written": written, "serves": name})
+            bind = one.bind if written else default
+            found.append({"name": name, "bind": bind, "written": written, "serves": name})
+            if getattr(one, "tenants", False):
+                found[-1]["tenants"] = True
     return found
 
 

@@ -292,5 +292,7 @@ def test_routes_of_equal_match_name_both_lines(tmp_path: Path) -> None:
 def test_internal_listeners_are_written_or_default_or_off() -> None:
     snapshot = compiled({"admin": {"bind": "127.0.0.1:9102"}, "metrics": False})
     assert snapshot["internal"] == [{"name": "admin", "bind": "127.0.0.1:9102", "written": True, "serves": "admin"}]
+    internal = compiled({"admin": False, "metrics": {"tenants": True}})["internal"]
+    assert [(one["name"], one["tenants"], one["written"]) for one in internal] == [("metrics", True, False)]
     route = {"match": {"prefix": "/"}, "respond": {"status": 204}, "histogram": True}
     assert compiled({"routes": {"app": route}})["routes"][0]["histogram"] is True

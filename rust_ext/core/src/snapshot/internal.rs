@@ -14,6 +14,9 @@ pub struct Internal {
     pub written: bool,
     /// What it answers.
     pub serves: InternalServes,
+    /// Requests are counted by tenant.
+    #[serde(default)]
+    pub tenants: bool,
 }
 
 /// What an internal listener answers, besides `/livez` and `/readyz`.

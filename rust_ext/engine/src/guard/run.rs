@@ -13,6 +13,7 @@ use crate::failure::{self, Failure};
 use crate::fault::FaultKind;
 use crate::head::Head;
 use crate::live::Route;
+use crate::metrics::policies::TenantOutcome;
 use crate::worker::WorkerLive;
 
 /// The phases, each before what costs more than itself and before what needs what it finds out.
@@ -71,6 +72,10 @@ pub(crate) enum Judged {
 impl Guards {
     /// Runs the phases from that number on.
     pub(crate) fn judge(&self, from: usize, ask: &Ask<'_>) -> Judged {
+        counted(ask, self.phases(from, ask))
+    }
+
+    fn phases(&self, from: usize, ask: &Ask<'_>) -> Judged {
         for (i, phase) in ORDER.iter().enumerate().skip(from) {
             match self.step(*phase, ask) {
                 Step::Pass => {}
@@ -118,6 +123,32 @@ impl Guards {
     }
 }
 
+/// The same, counted by tenant where that is wanted.
+#[inline]
+fn counted(ask: &Ask<'_>, judged: Judged) -> Judged {
+    if ask.live.tenants {
+        count_tenant(ask, &judged);
+    }
+    judged
+}
+
+/// Counts a request by its tenant, once it is known what becomes of it.
+#[cold]
+fn count_tenant(ask: &Ask<'_>, judged: &Judged) {
+    let Some(tenant) = ask.tenant() else { return };
+    let outcome = match judged {
+        Judged::Wait(..) => return,
+        Judged::Pass => TenantOutcome::Passed,
+        Judged::Deny(denial) if matches!(denial.kind, FaultKind::RateLimited | FaultKind::ConcurrencyLimited) => {
+            TenantOutcome::Limited
+        }
+        Judged::Deny(_) | Judged::Answer(_) => TenantOutcome::Denied,
+    };
+    let book = &ask.worker.metrics().tenants;
+    let line = book.known(tenant).unwrap_or_else(|| book.line(ask.worker.shared.series.tenants.place(tenant)));
+    line.count(outcome);
+}
+
 /// Ends a request that some phase ended, or waits and goes on; `None`: the request passes.
 pub(crate) async fn go_on(
     conn: &mut Conn,
@@ -150,23 +181,14 @@ pub(crate) async fn go_on(
         if let Some(permit) = permit {
             about.find().held.borrow_mut().push(permit);
         }
+        let worker = conn.worker.clone();
+        let scratch = worker.scratch.borrow();
+        let (request, bytes) = (head.request(), head.bytes(&scratch.read));
+        let ask = Ask { conn, worker: &worker, live: &live.live, route, head: request, bytes, about };
         judged = match end {
-            Some(End::Deny(denial)) => Judged::Deny(denial),
-            Some(End::Answer(reply)) => Judged::Answer(reply),
-            None => {
-                let worker = conn.worker.clone();
-                let scratch = worker.scratch.borrow();
-                let ask = Ask {
-                    conn,
-                    worker: &worker,
-                    live: &live.live,
-                    route,
-                    head: head.request(),
-                    bytes: head.bytes(&scratch.read),
-                    about,
-                };
-                guards.judge(next, &ask)
-            }
+            Some(End::Deny(denial)) => counted(&ask, Judged::Deny(denial)),
+            Some(End::Answer(reply)) => counted(&ask, Judged::Answer(reply)),
+            None => guards.judge(next, &ask),
         };
     }
 }

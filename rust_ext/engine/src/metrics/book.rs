@@ -47,6 +47,11 @@ impl<T: Fold> Book<T> {
         line
     }
 
+    /// The counters of that name, if it has any.
+    pub(crate) fn known(&self, name: &str) -> Option<Arc<T>> {
+        self.entries().get(name).cloned()
+    }
+
     /// All of them as they are now.
     pub(crate) fn all(&self) -> Vec<(Arc<str>, Arc<T>)> {
         self.entries().iter().map(|(name, line)| (name.clone(), line.clone())).collect()
@@ -74,18 +79,18 @@ impl<T: Fold> Book<T> {
     }
 }
 
-/// Who has a place of its own: one decision for all workers, or their sums would not fit.
+/// Who has a place of its own, `MOST` of them: one decision for all workers, or their sums would not fit.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Mutex<HashSet<Arc<str>>>);
+pub(crate) struct Places<const MOST: usize>(Mutex<HashSet<Arc<str>>>);
 
-impl Places {
+impl<const MOST: usize> Places<MOST> {
     /// The name itself while there is room, then [`OTHER`].
     pub(crate) fn place<'a>(&self, name: &'a str) -> &'a str {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.contains(name) {
             return name;
         }
-        if taken.len() >= MAX_TIMED {
+        if taken.len() >= MOST {
             return OTHER;
         }
         taken.insert(name.into());
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn places_are_few_and_stay() {
-        let places = Places::default();
+        let places = Places::<MAX_TIMED>::default();
         for i in 0..MAX_TIMED {
             let name = format!("s{i}");
             assert_eq!(places.place(&name), name);

@@ -4,6 +4,7 @@ mod book;
 mod histogram;
 pub(crate) mod hub;
 mod line;
+pub(crate) mod policies;
 pub(crate) mod process;
 pub(crate) mod report;
 mod tally;
@@ -16,7 +17,7 @@ use fastgate_core::http1::Reason;
 
 use crate::fault::FaultKind;
 
-pub(crate) use book::{Book, Fold, Places};
+pub(crate) use book::{Book, Fold, MAX_TIMED, Places};
 pub(crate) use histogram::Times;
 pub(crate) use line::{ListenerLine, PoolLine, RouteLine};
 pub(crate) use tally::{RouteSlot, Tally};
@@ -30,6 +31,11 @@ impl Counter {
     /// Adds; only the owning worker may.
     pub(crate) fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Sets what goes up and down; only the owning worker may.
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
     }
 
     /// The current value, from any thread.
@@ -62,6 +68,12 @@ macro_rules! counters {
             pub(crate) hub: hub::HubLine,
             /// Of TLS handshakes with clients.
             pub(crate) tls: tls::TlsLine,
+            /// Of who was asked for.
+            pub(crate) auth: policies::AuthLine,
+            /// Of tokens that are remembered.
+            pub(crate) tokens: policies::TokenLine,
+            /// By tenant, those that have a place.
+            pub(crate) tenants: Book<policies::TenantLine>,
         }
 
         impl Metrics {
@@ -78,6 +90,9 @@ macro_rules! counters {
                     listeners: Book::default(),
                     hub: hub::HubLine::default(),
                     tls: tls::TlsLine::default(),
+                    auth: policies::AuthLine::default(),
+                    tokens: policies::TokenLine::default(),
+                    tenants: Book::default(),
                 }
             }
 

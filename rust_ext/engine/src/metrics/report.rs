@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::histogram::{Sum, TimesSum};
 use super::line::CLASSES;
+use super::policies::TenantLine;
 use super::{Book, Fold, Metrics, RouteLine, Times};
 use crate::fault::FaultKind;
 use crate::target::{Target, TargetState};
@@ -67,6 +68,12 @@ pub(crate) fn service_times(shared: &Shared) -> BTreeMap<Arc<str>, Box<TimesSum>
 /// The times of every route that wants its own and was asked.
 pub(crate) fn route_times(shared: &Shared) -> BTreeMap<Arc<str>, Box<TimesSum>> {
     sum_up(shared, |metrics| &metrics.route_times, |sum: &mut Box<TimesSum>, times: &Times| sum.add(times))
+}
+
+/// Every tenant that has a place, by outcome.
+pub(crate) fn tenants(shared: &Shared) -> BTreeMap<Arc<str>, [u64; 3]> {
+    let add = |sum: &mut [u64; 3], line: &TenantLine| sum.iter_mut().zip(line.counts()).for_each(|(own, n)| *own += n);
+    sum_up(shared, |metrics| &metrics.tenants, add)
 }
 
 /// Connections of every listener: taken up, and ended.

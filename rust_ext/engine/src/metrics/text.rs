@@ -8,7 +8,6 @@ use super::line::CLASSES;
 use super::process::Process;
 use super::report;
 use crate::fault::Source;
-use crate::guard::limits::Family;
 use crate::store::Figures;
 use crate::worker::Shared;
 
@@ -96,16 +95,14 @@ pub(crate) fn metrics_text(shared: &Shared) -> String {
     requests(&mut text, shared);
     times(&mut text, shared);
     connections(&mut text, shared);
-    security(&mut text, shared);
+    super::policies::text(&mut text, shared);
     super::tls::text(&mut text, shared);
     upstreams(&mut text, shared);
     faults(&mut text, shared);
     super::hub::text(&mut text, shared);
     broker(&mut text, shared);
-    limits(&mut text, shared);
     store(&mut text, &shared.registry.guards.store);
     publishing(&mut text, shared);
-    fetches(&mut text, shared);
     process(&mut text);
     text.0
 }
@@ -212,21 +209,6 @@ fn connections(text: &mut Text, shared: &Shared) {
     }
 }
 
-/// Records of the audit trail, and policies' files.
-fn security(text: &mut Text, shared: &Shared) {
-    let written = shared.writer.audit_written.load(Relaxed);
-    text.one("fastgate_audit_records_total", "counter", "Records of the audit trail that were written.", written);
-    text.family("fastgate_audit_dropped_total", "counter", "Records of the audit trail that are lost, by reason.");
-    let (full, failed) = (shared.trail.dropped.load(Relaxed), shared.writer.audit_failed.load(Relaxed));
-    for (reason, n) in [("queue_full", full), ("sink_failed", failed)] {
-        text.sample("fastgate_audit_dropped_total", &[("reason", reason)], n);
-    }
-    let (swapped, refused) = shared.registry.guards.watchlist.counts();
-    text.family("fastgate_file_reloads_total", "counter", "Files of policies and TLS that changed, by result.");
-    text.sample("fastgate_file_reloads_total", &[("result", "success")], swapped);
-    text.sample("fastgate_file_reloads_total", &[("result", "failure")], refused);
-}
-
 fn upstreams(text: &mut Text, shared: &Shared) {
     let targets = report::targets(shared);
     let each = || targets.iter().flat_map(|(service, of)| of.iter().map(move |one| (&**service, one)));
@@ -272,25 +254,6 @@ fn faults(text: &mut Text, shared: &Shared) {
     for (reason, n) in report::refused(shared) {
         text.sample("fastgate_refused_messages_total", &[("reason", reason.name())], n);
     }
-}
-
-/// What limits decided, for as long as a config has them.
-fn limits(text: &mut Text, shared: &Shared) {
-    let mut begun = None;
-    shared.registry.guards.limits.show(|family, labels, value| {
-        let (name, kind, help) = match family {
-            Family::Decisions => ("fastgate_limit_requests_total", "counter", "Requests by limit and its decision."),
-            Family::Keys => ("fastgate_limit_keys", "gauge", "Keys that have a count."),
-            Family::Overflow => {
-                ("fastgate_limit_overflow_total", "counter", "Decisions on the count of a network, for want of room.")
-            }
-        };
-        if begun != Some(family) {
-            text.family(name, kind, help);
-            begun = Some(family);
-        }
-        text.sample(name, labels, value);
-    });
 }
 
 /// What connects this process with others, if anything does.
@@ -348,30 +311,6 @@ fn publishing(text: &mut Text, shared: &Shared) {
     for (call, status, n) in shared.api.answers() {
         text.sample(name, &[("call", call), ("status", &status.to_string())], n);
     }
-}
-
-/// What the gateway itself asks.
-fn fetches(text: &mut Text, shared: &Shared) {
-    let name = "fastgate_fetch_total";
-    text.family(name, "counter", "Requests of the gateway's own, by purpose and result.");
-    for (purpose, result, n) in shared.registry.guards.fetcher.figures.all() {
-        text.sample(name, &[("purpose", purpose), ("result", result)], n);
-    }
-    let key_sets = &shared.registry.guards.key_sets;
-    let (sets, empty) = key_sets.counts();
-    if sets == 0 {
-        return;
-    }
-    text.one("fastgate_jwks_sources", "gauge", "Key sets that are fetched.", sets);
-    let help = "Key sets of which no fetch has brought a key yet.";
-    text.one("fastgate_jwks_sources_without_keys", "gauge", help, empty);
-    let name = "fastgate_jwks_refreshes_total";
-    text.family(name, "counter", "Fetches of key sets: other keys came, the same ones, or none.");
-    for (result, n) in key_sets.figures.refreshes() {
-        text.sample(name, &[("result", result)], n);
-    }
-    let help = "Requests that were judged at once because too many wait for a fresh key.";
-    text.one("fastgate_jwks_queue_full_total", "counter", help, key_sets.figures.full.load(Relaxed));
 }
 
 fn process(text: &mut Text) {

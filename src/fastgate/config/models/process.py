@@ -72,6 +72,7 @@ class Metrics(Model):
     """The metrics listener."""
 
     bind: Bind = field("Its address.", "127.0.0.1:8003")
+    tenants: Flag = field("Count requests by tenant: those that consumers name, and others up to 1,000.", False)
 
 
 class Reload(Model):

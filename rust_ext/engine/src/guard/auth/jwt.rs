@@ -16,6 +16,7 @@ use super::key_source::{KeySource, Sources};
 use super::{Common, Verdict, busy, is_compact};
 use crate::clock;
 use crate::guard::{Ask, Compile, End, Resumed};
+use crate::metrics::policies::TokenLine;
 
 /// What is kept of tokens for the whole process.
 #[derive(Debug, Default)]
@@ -67,6 +68,13 @@ impl Tokens {
     pub(crate) fn new(seed: impl Fn() -> u64) -> Self {
         let cache = TokenCache::new([seed(), seed(), seed(), seed()], Bounds::default());
         Self(RefCell::new(Known { cache, headers: HeaderMemo::default() }))
+    }
+
+    /// Notes how many there are, and what they hold.
+    fn measure(&self, line: &TokenLine) {
+        let cache = &self.0.borrow().cache;
+        line.tokens.set(cache.len() as u64);
+        line.bytes.set(cache.bytes() as u64);
     }
 }
 
@@ -258,16 +266,24 @@ impl Jwt {
             return Verdict::Absent;
         }
         let tokens = &ask.worker.tokens;
+        let line = &ask.worker.metrics().tokens;
         if let Some(proof) = self.remembered(tokens, &text) {
+            line.hits.add(1);
+            if !matches!(proof, Proof::Good(_)) {
+                tokens.measure(line);
+            }
             return verdict(ask, proof);
         }
+        line.misses.add(1);
         let (ip, now) = (ask.about.client.ip, ask.now_ns());
         if common.is_spent(ip, now) {
             return Verdict::Spent;
         }
         let generation = || self.keys.current().map(|keys| keys.generation());
         let judged_by = generation();
-        match (self.verify(tokens, &text), &*self.keys) {
+        let proof = self.verify(tokens, &text);
+        tokens.measure(line);
+        match (proof, &*self.keys) {
             (proof @ (Proof::NoKeys | Proof::Bad(Refused::UnknownKey)), KeySource::Remote(remote)) => {
                 let waiting = remote.refresh();
                 if !waiting.has_place() {
@@ -281,7 +297,9 @@ impl Jwt {
                     if let Some(waiting) = waiting {
                         waiting.wait().await;
                     }
-                    let denial = match this.verify(&worker.tokens, &text) {
+                    let proof = this.verify(&worker.tokens, &text);
+                    worker.tokens.measure(&worker.metrics().tokens);
+                    let denial = match proof {
                         Proof::Good(Proved { identity, edits }) => {
                             return Resumed { identity: Some(identity), edits: edits.to_vec(), ..Resumed::default() };
                         }

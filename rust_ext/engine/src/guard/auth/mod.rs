@@ -12,6 +12,7 @@ mod pool;
 mod signature;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use fastgate_core::auth::failures::{Budget, Failures};
@@ -21,8 +22,10 @@ use fastgate_core::snapshot::policies as plain;
 
 pub(crate) use common::Common;
 
-use super::{Ask, Compile, Denial, Step, Waiting};
+use super::{Ask, Compile, Denial, End, Step, Waiting};
 use crate::fault::FaultKind;
+use crate::metrics::policies::{Outcome, Proof};
+use crate::worker::Worker;
 
 /// What is kept of credentials for the whole process.
 #[derive(Debug, Default)]
@@ -60,6 +63,18 @@ enum Method {
 }
 
 impl Method {
+    fn proof(&self) -> Proof {
+        match self {
+            Self::ApiKey(_) => Proof::ApiKey,
+            Self::Basic(_) => Proof::Basic,
+            Self::Jwt(_) => Proof::Jwt,
+            Self::Introspection(_) => Proof::Introspection,
+            Self::ExtAuth(_) => Proof::ExtAuth,
+            Self::Mtls(_) => Proof::Mtls,
+            Self::Signature(_) => Proof::Signature,
+        }
+    }
+
     fn judge(&self, ask: &Ask<'_>, common: &Arc<Common>, number: usize) -> Verdict {
         match self {
             Self::ApiKey(keys) => keys.judge(ask),
@@ -118,23 +133,48 @@ impl Auth {
     }
 
     pub(crate) fn judge(&self, ask: &Ask<'_>) -> Step {
+        let (step, proof) = self.prove(ask);
+        let count = |outcome| ask.worker.metrics().auth.count(proof, outcome);
+        match step {
+            Step::Pass => count(Outcome::Accepted),
+            Step::Deny(ref denial) => count(denial.kind.into()),
+            Step::Answer(_) => count(Outcome::Refused),
+            Step::Wait(waiting) => return Step::Wait(counted(waiting, ask.worker.clone(), proof)),
+        }
+        step
+    }
+
+    fn prove(&self, ask: &Ask<'_>) -> (Step, Proof) {
         for (number, method) in self.methods.iter().enumerate() {
-            match method.judge(ask, &self.common, number) {
-                Verdict::Absent => {}
-                Verdict::Known(identity) => return known(ask, identity),
-                Verdict::Bad(reason) => {
-                    return self.common.failed(ask.about.client.ip, ask.now_ns(), number, reason).into();
-                }
-                Verdict::Spent => return self.common.spent(ask.about.client.ip, ask.now_ns()).into(),
-                Verdict::Wait(waiting) => return Step::Wait(waiting),
-                Verdict::Deny(denial) => return Step::Deny(denial),
-            }
+            let step = match method.judge(ask, &self.common, number) {
+                Verdict::Absent => continue,
+                Verdict::Known(identity) => known(ask, identity),
+                Verdict::Bad(reason) => self.common.failed(ask.about.client.ip, ask.now_ns(), number, reason).into(),
+                Verdict::Spent => self.common.spent(ask.about.client.ip, ask.now_ns()).into(),
+                Verdict::Wait(waiting) => Step::Wait(waiting),
+                Verdict::Deny(denial) => Step::Deny(denial),
+            };
+            return (step, method.proof());
         }
         match &self.anonymous {
-            Some(identity) => known(ask, identity.clone()),
-            None => self.common.refuse(None, "no credential").into(),
+            Some(identity) => (known(ask, identity.clone()), Proof::Anonymous),
+            None => (self.common.refuse(None, "no credential").into(), Proof::Nothing),
         }
     }
+}
+
+/// The same wait, counted at its end.
+fn counted(waiting: Waiting, worker: Rc<Worker>, proof: Proof) -> Waiting {
+    Box::pin(async move {
+        let resumed = waiting.await;
+        let outcome = match &resumed.end {
+            None => Outcome::Accepted,
+            Some(End::Deny(denial)) => denial.kind.into(),
+            Some(End::Answer(_)) => Outcome::Refused,
+        };
+        worker.metrics().auth.count(proof, outcome);
+        resumed
+    })
 }
 
 fn known(ask: &Ask<'_>, identity: Arc<Identity>) -> Step {

@@ -176,7 +176,7 @@ impl State {
                     Family::Decisions if account.id.by_address => {}
                     Family::Decisions => {
                         for (shown, name) in SHOWN {
-                            sample(family, &[labels[0], labels[1], ("decision", name)], account.line.sum(shown));
+                            sample(family, &[labels[0], labels[1], ("outcome", name)], account.line.sum(shown));
                         }
                     }
                     Family::Keys => sample(family, &labels, account.counts.keys() as u64),
