@@ -19,6 +19,7 @@ use crate::host::Level;
 use crate::hub::redis::Redis;
 use crate::internal::{Internals, Place};
 use crate::rt::{self, Inbox, Runtime};
+use crate::store;
 use crate::target::{Key, Target};
 use crate::watched;
 use crate::worker::Shared;
@@ -103,6 +104,7 @@ async fn run(shared: &Arc<Shared>, servers: &[SocketAddr], inbox: &Arc<Inbox<Not
     let internals = Internals::new(shared.clone());
     rt::spawn(watched::run(shared.clone()));
     rt::spawn(guard::limits::sweep(shared.clone()));
+    rt::spawn(store::revocations::follow(shared.clone(), servers.to_vec()));
     let mut resolver = None;
     let mut watches: HashMap<Key, Watch> = HashMap::new();
     loop {

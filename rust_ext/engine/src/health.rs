@@ -308,6 +308,12 @@ fn store(shared: &Shared) -> Check {
             ));
         }
     }
+    let (joined, kept, unsent, trouble) = shared.registry.guards.jwt.revoked.state();
+    if joined {
+        shown["configured"] = true.into();
+        shown["revocations"] = json!({"kept": kept, "unsent": unsent});
+        reasons.extend(trouble.map(|why| format!("revocations: {why}")));
+    }
     Check::new("store", State::Degraded, reasons, shown)
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Live {
     pub(crate) access: Option<Arc<Access>>,
     /// Where limits are shared, if any are.
     pub(crate) store: Option<Arc<Place>>,
+    /// Where revocations are shared, if they are.
+    pub(crate) revocations: Option<Arc<Place>>,
     pub(crate) level: snapshot::Level,
     pub(crate) line_format: snapshot::LineFormat,
 }
@@ -222,6 +224,10 @@ impl Live {
             invalid.extend(found);
             None
         });
+        let revocations = Place::of_revocations(snapshot).unwrap_or_else(|found| {
+            invalid.extend(found);
+            None
+        });
         let mut cx = Compile::new(snapshot, &registry.guards, store.clone(), &mut invalid);
         let (guards, consumers) = (cx.guards(), cx.consumers());
         let preflights = guards.iter().any(|guards| guards.cors.is_some());
@@ -259,6 +265,7 @@ impl Live {
                 keys,
                 access,
                 store,
+                revocations,
                 level: snapshot.logs.level,
                 line_format: snapshot.logs.format,
             }),

@@ -85,6 +85,14 @@ impl Revocations {
         by_subject || of(&self.ids, token.id()).is_some()
     }
 
+    /// All that hold: what is revoked, its name, when it was and until when that counts.
+    pub fn holding(&self, now_ms: i64) -> impl Iterator<Item = (By, &str, i64, i64)> {
+        let ids = self.ids.iter().map(|(name, entry)| (By::Id, name, entry));
+        let subjects = self.subjects.iter().map(|(name, entry)| (By::Subject, name, entry));
+        let holding = ids.chain(subjects).filter(move |(_, _, entry)| entry.until_ms > now_ms);
+        holding.map(|(by, name, entry)| (by, &**name, entry.at_ms, entry.until_ms))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,6 +5,7 @@
 mod breaker;
 mod lease;
 mod name;
+pub mod revoked;
 mod rule;
 mod script;
 mod secret;

@@ -8,6 +8,7 @@ mod lane;
 mod limiter;
 mod link;
 mod report;
+pub(crate) mod revocations;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use fastgate_core::limit::Hasher;
 use fastgate_core::resp::{Server, slot};
+use fastgate_core::snapshot::policies::AuthMethod;
 use fastgate_core::snapshot::{Invalid, Snapshot};
 use fastgate_core::store::{Answer, Rule, secret};
 
@@ -63,13 +65,26 @@ impl Place {
         };
         let asked = snapshot.policies.iter().flat_map(|policies| &policies.limits).any(|limit| limit.sync_ms.is_some())
             || snapshot.consumers.iter().any(of_consumer);
-        if !asked {
-            return Ok(None);
-        }
-        let Some(settings) = Settings::of(snapshot)? else {
-            return Err(vec![Invalid::new("realtime.redis", "a limit is shared through the store, and there is none")]);
-        };
-        Ok(Some(Arc::new(Self { settings, resolvers: snapshot.resolvers.clone() })))
+        asked.then(|| Self::there(snapshot, "a limit is shared through the store, and there is none")).transpose()
+    }
+
+    /// Where revocations are shared; `None`: nowhere.
+    ///
+    /// # Errors
+    /// As [`Place::of`].
+    pub(crate) fn of_revocations(snapshot: &Snapshot) -> Result<Option<Arc<Self>>, Vec<Invalid>> {
+        let methods =
+            snapshot.policies.iter().filter_map(|policies| policies.auth.as_ref()).flat_map(|auth| &auth.any_of);
+        let asked = methods.into_iter().any(|method| match method {
+            AuthMethod::Jwt(jwt) => jwt.revocation.as_ref().is_some_and(|revocation| revocation.store),
+            _ => false,
+        });
+        asked.then(|| Self::there(snapshot, "revocations are kept in the store, and there is none")).transpose()
+    }
+
+    fn there(snapshot: &Snapshot, missing: &str) -> Result<Arc<Self>, Vec<Invalid>> {
+        let settings = Settings::of(snapshot)?.ok_or_else(|| vec![Invalid::new("realtime.redis", missing)])?;
+        Ok(Arc::new(Self { settings, resolvers: snapshot.resolvers.clone() }))
     }
 
     /// Stands before every key.

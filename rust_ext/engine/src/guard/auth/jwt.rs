@@ -1,15 +1,17 @@
 //! JSON Web Tokens as a way to prove who is asking: signatures once, the policy's own judgement at every request.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use fastgate_core::auth::{
-    Algorithms, Bounds, By, Consumers, HeaderMemo, Identity, Refused, Revocations, Rules, Shown, Token, TokenCache,
-    Unkept, claim, claim_values,
+    Algorithms, Bounds, By, Consumers, HeaderMemo, Identity, MAX_REVOKED, Refused, Revocations, Rules, Shown, Token,
+    TokenCache, Unkept, claim, claim_values,
 };
 use fastgate_core::filter::Edit;
 use fastgate_core::snapshot::policies as plain;
+use fastgate_core::store::revoked::Revoked as Record;
 use serde_json::Value;
 
 use super::key_source::{KeySource, Sources};
@@ -25,11 +27,23 @@ pub(crate) struct State {
     pub(crate) revoked: Arc<Revoked>,
 }
 
-/// What was revoked in this process. Nobody looks where nothing is.
+/// What was revoked, in this process or as the store says. Nobody looks where nothing is.
 #[derive(Debug, Default)]
 pub(crate) struct Revoked {
     count: AtomicUsize,
     entries: RwLock<Revocations>,
+    /// Those of the store were read.
+    known: AtomicBool,
+    shared: Mutex<Shared>,
+}
+
+/// What is between this process and the store.
+#[derive(Debug, Default)]
+struct Shared {
+    joined: bool,
+    /// What the store lacks; each has its place in `entries`, so there are no more.
+    unsent: VecDeque<Record>,
+    trouble: Option<String>,
 }
 
 impl Revoked {
@@ -38,10 +52,89 @@ impl Revoked {
     /// # Errors
     /// [`Unkept`].
     pub(crate) fn revoke(&self, by: By, name: &str, until_ms: i64) -> Result<usize, Unkept> {
+        let at_ms = now_ms();
+        let count = self.keep(by, name, at_ms, until_ms)?;
+        let mut shared = self.shared();
+        if shared.joined {
+            // Of the same one again, the first may wait still.
+            if shared.unsent.len() >= MAX_REVOKED {
+                return Err(Unkept::Full);
+            }
+            shared.unsent.push_back(Record { by, name: name.to_owned(), at_ms, until_ms });
+        }
+        Ok(count)
+    }
+
+    fn keep(&self, by: By, name: &str, at_ms: i64, until_ms: i64) -> Result<usize, Unkept> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = entries.revoke(by, name, now_ms(), until_ms);
+        let kept = entries.revoke(by, name, at_ms, until_ms);
         self.count.store(entries.len(), Relaxed);
         kept.map(|()| entries.len())
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is a store, which may lack any of them.
+    pub(crate) fn join(&self) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let record =
+            |(by, name, at_ms, until_ms): (By, &str, i64, i64)| Record { by, name: name.to_owned(), at_ms, until_ms };
+        let mut shared = self.shared();
+        shared.joined = true;
+        shared.unsent = entries.holding(now_ms()).map(record).collect();
+    }
+
+    /// There is none any more.
+    pub(crate) fn leave(&self) {
+        self.known.store(false, Relaxed);
+        *self.shared() = Shared::default();
+    }
+
+    /// The first of those that the store lacks.
+    pub(crate) fn unsent(&self, most: usize) -> Vec<Record> {
+        self.shared().unsent.iter().take(most).cloned().collect()
+    }
+
+    /// It has so many of them.
+    pub(crate) fn sent(&self, count: usize) {
+        let mut shared = self.shared();
+        let count = count.min(shared.unsent.len());
+        shared.unsent.drain(..count);
+    }
+
+    /// Takes over what the store has.
+    pub(crate) fn merge(&self, some: &[Record]) -> Result<(), ()> {
+        let now = now_ms();
+        let holding = some.iter().filter(|one| one.until_ms > now);
+        let mut kept = holding.map(|one| self.keep(one.by, &one.name, one.at_ms, one.until_ms).map(|_| ()));
+        kept.all(|kept| kept.is_ok()).then_some(()).ok_or(())
+    }
+
+    /// All that the store has was read.
+    pub(crate) fn know(&self) {
+        self.known.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Relaxed)
+    }
+
+    /// Notes what is wrong with the store; what is said of it, if that is news: `None` that nothing is any more.
+    pub(crate) fn is_news(&self, trouble: Option<String>) -> Option<Option<String>> {
+        let mut shared = self.shared();
+        if shared.trouble == trouble {
+            return None;
+        }
+        shared.trouble.clone_from(&trouble);
+        Some(trouble)
+    }
+
+    /// Whether the store is followed, how many are kept and how many it lacks, and what is wrong with it.
+    pub(crate) fn state(&self) -> (bool, usize, usize, Option<String>) {
+        let shared = self.shared();
+        (shared.joined, self.count.load(Relaxed), shared.unsent.len(), shared.trouble.clone())
     }
 
     fn covers(&self, token: &Token, now_ms: i64) -> bool {
@@ -120,6 +213,8 @@ pub(crate) struct Jwt {
     /// Another method reads `Bearer` too: what is a signed token is this one's.
     shared_bearer: bool,
     revoked: Option<Arc<Revoked>>,
+    /// Those of the store count, too.
+    from_store: bool,
 }
 
 impl Jwt {
@@ -177,6 +272,7 @@ impl Jwt {
             consumers: cx.known(),
             shared_bearer,
             revoked: plain.revocation.is_some().then(|| cx.state.jwt.revoked.clone()),
+            from_store: plain.revocation.as_ref().is_some_and(|revocation| revocation.store),
         })
     }
 
@@ -265,6 +361,10 @@ impl Jwt {
         if self.shared_bearer && !is_compact(&text) {
             return Verdict::Absent;
         }
+        // Nobody knows what may have been revoked.
+        if self.from_store && self.revoked.as_ref().is_some_and(|revoked| !revoked.is_known()) {
+            return Verdict::Deny(Box::new(busy(NOT_KNOWN)));
+        }
         let tokens = &ask.worker.tokens;
         let line = &ask.worker.metrics().tokens;
         if let Some(proof) = self.remembered(tokens, &text) {
@@ -315,6 +415,8 @@ impl Jwt {
 }
 
 const NO_KEYS: &str = "jwt: no keys were ever had from where they are";
+
+const NOT_KNOWN: &str = "jwt: revocations were never had from the store";
 
 fn verdict(ask: &Ask<'_>, proof: Proof) -> Verdict {
     match proof {
