@@ -220,13 +220,11 @@ impl Live {
             Keys::default()
         });
         let services = compile_services(snapshot, registry, &mut invalid);
-        let store = Place::of(snapshot).unwrap_or_else(|found| {
-            invalid.extend(found);
-            None
-        });
-        let revocations = Place::of_revocations(snapshot).unwrap_or_else(|found| {
-            invalid.extend(found);
-            None
+        let [store, revocations] = [Place::of(snapshot), Place::of_revocations(snapshot)].map(|place| {
+            place.unwrap_or_else(|found| {
+                invalid.extend(found);
+                None
+            })
         });
         let mut cx = Compile::new(snapshot, &registry.guards, store.clone(), &mut invalid);
         let (guards, consumers) = (cx.guards(), cx.consumers());
