@@ -371,7 +371,13 @@ fn what_is_given_back_can_be_had_again_and_no_more() {
             limiter.give_back(&store, &digest(9), 5, &taken);
             limiter.give_back(&store, &digest(1), 3, &taken);
             assert_eq!(told(4).await.granted, 0, "{what}: never more than all");
-            assert_eq!(told(3).await.granted, 3, "{what}");
+            // Of what was taken so long ago, time may have brought that much: it is there a moment later.
+            let (clock, mut all) = (Clock::start(), told(3).await.granted);
+            while all == 0 && clock.elapsed() < DEADLINE {
+                rt::sleep(Duration::from_millis(1)).await;
+                all = told(3).await.granted;
+            }
+            assert_eq!(all, 3, "{what}");
             assert!(redis.ask(&["KEYS", "*:09*"]).is_empty(), "{what}");
         }
     });
