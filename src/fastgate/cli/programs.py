@@ -108,6 +108,7 @@ def _spawn(command: Sequence[str], core: int | None) -> subprocess.Popen[str]:
     def prepare() -> None:
         # Ctrl-C is for the command, which then ends them; if it is killed, they go with it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if sys.platform == "linux":
             import ctypes
 
@@ -115,7 +116,12 @@ def _spawn(command: Sequence[str], core: int | None) -> subprocess.Popen[str]:
         if core is not None:
             os.sched_setaffinity(0, {core})
 
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=prepare)
+    # Until the child has come to that, Ctrl-C would be its own, as a traceback.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=prepare)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
