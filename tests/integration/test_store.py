@@ -205,7 +205,11 @@ def test_one_address_has_no_more_than_its_keys(redis: RedisServer) -> None:
         found = [decided(both[i % 2], 1, "192.0.2.1", b"X-User: %d" % i)[0] for i in range(12)]
         assert found.count(200) <= 6
         assert found.count(200) + late(*both) >= 6, "three keys' worth for one address, at both together"
-        assert decided(both[0], 1, "192.0.2.9", b"X-User: 1") == [200]
+        # Another address has six units of its own; what was too late may have taken one.
+        with both[0].client() as client:
+            others = [send(client, "192.0.2.9", b"X-User: %d" % i).status for i in range(20, 26)]
+        assert 200 in others
+        assert set(others) <= {200, 503}
 
 
 def test_steps_and_dry_runs(redis: RedisServer) -> None:
@@ -217,9 +221,9 @@ def test_steps_and_dry_runs(redis: RedisServer) -> None:
         assert 4 - lost <= found.count(200) <= 4
         shown = [samples(one) for one in both]
 
-        def total(name: str, decision: str) -> float:
-            labels = {"limit": name, "scope": "routes/all", "decision": decision}
-            return sum(value(one, "fastgate_limit_requests_total", **labels) for one in shown)
+        def total(name: str, outcome: str) -> float:
+            labels = {"limit": name, "scope": "routes/all", "outcome": outcome}
+            return sum(value(one, "fastgate_limit_decisions_total", **labels) for one in shown)
 
         assert 2 - lost <= total("steps", "delayed") <= 2
         assert total("watch", "denied") == 0
