@@ -194,7 +194,7 @@ def _on_port(command: list[str], port: int, setup: Setup, env: dict[str, str] | 
 def _nginx(setup: Setup) -> Running:
     port = free_port()
     of = setup.certificate
-    tls = f"ssl_certificate {of.cert}; ssl_certificate_key {of.key};" if of else ""
+    tls = f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {of.cert}; ssl_certificate_key {of.key};" if of else ""
     file = render("nginx.conf", setup, port, SSL="ssl" if of else "", TLS=tls)
     return _on_port([program("nginx"), "-p", str(setup.directory), "-c", str(file)], port, setup)
 
