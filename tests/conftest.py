@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ sys.path.insert(
 )  # `harness` and `conformance` import the same way under every import mode
 
 from harness import EngineMissing, Origin, engine_binary
+
+if TYPE_CHECKING:
+    from harness.tokens import Provider
 
 # A shell that starts this run in the background has it ignore SIGINT, and so would every program that is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,3 +41,13 @@ def origin() -> Iterator[Origin]:
     with Origin() as fresh:
         yield fresh
         fresh.check()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """A fresh identity provider."""
+    from harness.tokens import Provider
+
+    one = Provider()
+    yield one
+    one.close()

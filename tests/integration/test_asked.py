@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 from harness.client import Client, Response
 from harness.gateway import Gateway, Json, match, respond, route, snapshot
+from harness.listening import Listening
 from harness.requests import request
 
 Says = Callable[[dict[str, str], bytes], bytes | None]
@@ -24,17 +24,8 @@ class Endpoint:
         self.says = says
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self._held: list[socket.socket] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listening = Listening(self._serve)
+        self.url = f"http://127.0.0.1:{self._listening.port}"
 
     def _serve(self, sock: socket.socket) -> None:
         data = b""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import jwt as pyjwt
@@ -162,13 +161,6 @@ def test_other_places(origin: Origin) -> None:
         assert client.exchange(get(b"/?a=1&access_token=" + token)).status == 200
         assert client.exchange(get(b"/", b"Authorization: Bearer " + token)).status == 401
         assert client.exchange(get(b"/?access_token=" + token, b"X-Token: " + token)).status == 401
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    one = Provider()
-    yield one
-    one.close()
 
 
 def test_j8_a_flood_of_unknown_kids_asks_the_provider_once(origin: Origin, provider: Provider) -> None:

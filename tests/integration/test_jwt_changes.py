@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -100,13 +99,6 @@ def test_a_key_that_leaves_its_file_opens_nothing_any_more(origin: Origin, tmp_p
     assert before.statuses(after=swapped) == {401}, "no request that began after the swap"
     assert before.statuses() == {200, 401}, "and no fault on the way"
     assert before.never_again()
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    one = Provider()
-    yield one
-    one.close()
 
 
 def test_a_key_that_leaves_its_provider_opens_nothing_any_more(origin: Origin, provider: Provider) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from harness.gateway import Gateway, Json, listener, match, respond, route, snapshot, target
 from harness.gateway import service as plain_service
+from harness.listening import Listening
 from harness.pki import CLIENT, SERVER, Minted, Pki, by_sha1, mint, root, write
 from harness.requests import get
 from harness.tls import REFUSED, ask, connected
@@ -95,23 +95,17 @@ class Server:
         lenient(self.context)
         self.context.load_cert_chain(write(folder, "server.pem", shown.chain_pem + shown.key_pem))
         self.asked = 0
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listening = Listening(self._serve)
+        self.port = self._listening.port
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            try:
-                with self.context.wrap_socket(sock, server_side=True) as tls:
-                    if tls.recv(65536):
-                        self.asked += 1
-                        tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            except OSError:
-                pass
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            with self.context.wrap_socket(sock, server_side=True) as tls:
+                if tls.recv(65536):
+                    self.asked += 1
+                    tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        except OSError:
+            pass
 
     def stop(self) -> None:
         self._listening.close()

@@ -15,6 +15,7 @@ import pytest
 import trustme
 from harness.gateway import Gateway, Json, match, refused, route, snapshot, target
 from harness.gateway import service as plain_service
+from harness.listening import Listening
 from harness.requests import get, post
 
 OLD = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -35,17 +36,8 @@ class Origin:
         self.requests: list[bytes] = []
         self.bodies: list[bytes] = []
         self.context.sni_callback = lambda _sock, name, _context: self.names.append(name)  # type: ignore[assignment]
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listening = Listening(self._serve)
+        self.port = self._listening.port
 
     def _serve(self, sock: socket.socket) -> None:
         try:
