@@ -179,29 +179,23 @@ pub(super) fn own(value: &Value<'_>) -> Value<'static> {
 pub(super) fn arithmetic<'a>(operator: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<Value<'a>> {
     const ZERO: Trouble = Trouble("division by zero");
     use Operator::{Add, Divide, Multiply, Remainder, Subtract};
+    // The same for both kinds of whole numbers.
+    macro_rules! whole {
+        ($a:ident, $b:ident) => {
+            match operator {
+                Add => $a.checked_add(*$b),
+                Subtract => $a.checked_sub(*$b),
+                Multiply => $a.checked_mul(*$b),
+                Divide | Remainder if *$b == 0 => return Err(ZERO),
+                Divide => $a.checked_div(*$b),
+                _ => $a.checked_rem(*$b),
+            }
+            .ok_or(OVERFLOW)?
+        };
+    }
     Ok(match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Value::Int(
-            match operator {
-                Add => a.checked_add(*b),
-                Subtract => a.checked_sub(*b),
-                Multiply => a.checked_mul(*b),
-                Divide | Remainder if *b == 0 => return Err(ZERO),
-                Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            }
-            .ok_or(OVERFLOW)?,
-        ),
-        (Value::Uint(a), Value::Uint(b)) => Value::Uint(
-            match operator {
-                Add => a.checked_add(*b),
-                Subtract => a.checked_sub(*b),
-                Multiply => a.checked_mul(*b),
-                Divide | Remainder if *b == 0 => return Err(ZERO),
-                Divide => a.checked_div(*b),
-                _ => a.checked_rem(*b),
-            }
-            .ok_or(OVERFLOW)?,
-        ),
+        (Value::Int(a), Value::Int(b)) => Value::Int(whole!(a, b)),
+        (Value::Uint(a), Value::Uint(b)) => Value::Uint(whole!(a, b)),
         (Value::Double(a), Value::Double(b)) => Value::Double(match operator {
             Add => a + b,
             Subtract => a - b,

@@ -46,7 +46,7 @@ impl Others {
 impl Introspected {
     pub(super) fn compile(plain: &plain::Introspection, others: Others, cx: &mut Compile<'_>) -> Option<Self> {
         match cx.state.introspections.get(plain, &cx.state.trusts) {
-            Ok(endpoint) => Some(Self { endpoint, places: plain.token.clone(), others }),
+            Ok(endpoint) => Some(Self { endpoint, places: super::places(&plain.token), others }),
             Err((key, message)) => {
                 cx.invalid(key, message);
                 None

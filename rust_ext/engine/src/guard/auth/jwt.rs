@@ -263,7 +263,7 @@ impl Jwt {
                 max_age_ms: plain.max_age_ms.map(ms),
                 required: boxed(&plain.required_claims),
             },
-            token: plain.token.clone(),
+            token: super::places(&plain.token),
             headers: plain.headers.iter().map(|(name, claim)| (name.as_str().into(), claim.as_str().into())).collect(),
             roles_from: path(&plain.roles_from, "roles"),
             scopes_from: path(&plain.scopes_from, "scope"),

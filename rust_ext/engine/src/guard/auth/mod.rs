@@ -256,7 +256,12 @@ pub(crate) fn is_compact(token: &[u8]) -> bool {
     token.iter().filter(|&&byte| byte == b'.').count() == 2
 }
 
-/// The token in the places that a method reads, in their order; one that is there in two places is bad.
+/// Where a method reads tokens, the header's name in lower case, as a look-up wants it.
+pub(crate) fn places(of: &plain::TokenPlaces) -> plain::TokenPlaces {
+    plain::TokenPlaces { header: of.header.as_deref().map(str::to_ascii_lowercase), ..of.clone() }
+}
+
+/// The token in the [`places`] that a method reads, in their order; one that is there in two places is bad.
 pub(crate) fn token<'a>(ask: &Ask<'a>, places: &plain::TokenPlaces) -> Shown<std::borrow::Cow<'a, [u8]>> {
     use std::borrow::Cow;
     let (head, bytes) = (ask.head, ask.bytes);
@@ -267,8 +272,7 @@ pub(crate) fn token<'a>(ask: &Ask<'a>, places: &plain::TokenPlaces) -> Shown<std
         }
     };
     if let Some(name) = &places.header {
-        let lower = name.to_ascii_lowercase();
-        let lines = head.get(bytes, lower.as_bytes());
+        let lines = head.get(bytes, name.as_bytes());
         take(if is_authorization(name) {
             match authorization(lines) {
                 Shown::One(one) if one.scheme == Scheme::Bearer => {
